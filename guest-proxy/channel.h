@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The guest's end of a cross-domain channel: one Wayland connection to the host, in a virtio-gpu
+ * context of its own. Turns stream handles into identifiers and back, streams pipes, allocates
+ * host memory. Knows cross_domain.h; the transport below knows how commands reach the device.
+ */
+#ifndef GP_CHANNEL_H
+#define GP_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stream.h"
+
+struct gp_transport;
+struct gp_channel;
+
+/** What a channel tells its client. A callback may destroy the channel. */
+struct gp_channel_events {
+	/* Bytes and handles (fds, always) were appended to the input stream. */
+	void (*received)(void *data);
+	/* The window that made gp_channel_flush() return -EAGAIN is open again. */
+	void (*writable)(void *data);
+	/* The host ended this channel (EOF of the compositor connection, refusal, transport lost);
+	 * nothing follows. reason is for the log. */
+	void (*closed)(void *data, const char *reason);
+};
+
+/** Memory that guest and host share: HOST3D blob, mapped here. Reference counted. */
+struct gp_blob {
+	uint32_t refs;
+	uint32_t res_id; /* virtio-gpu resource */
+	uint64_t size;	 /* bytes, at least what was asked for, whole pages */
+	uint8_t *map;	 /* size bytes, readable and writable */
+};
+
+/** Open a context and start its channel. What the host sends is appended to `in` (borrowed, outlives
+ * the channel). *ret_channel is owned by the caller. Returns 0; -EMFILE limit; -ENOTCONN the
+ * transport is lost; else -errno. The host's answer comes later, as events. */
+int gp_channel_create(struct gp_transport *transport, const char *debug_name, struct br_stream *in,
+		      const struct gp_channel_events *events, void *data,
+		      struct gp_channel **ret_channel);
+
+/** Close the channel: pipes end, the context is destroyed. Blobs stay until their last unref. NULL
+ * is fine; may be called from a callback. */
+void gp_channel_destroy(struct gp_channel *channel);
+
+/** Send what is queued in `out`, handles included: by kind (enum br_fd_kind) as memory resource,
+ * pipe or fd. Handles with a res_id name a resource that must live until this returns.
+ * Returns 0 when all is on its way; -EAGAIN when the window is full (`writable` follows); else
+ * -errno, after which the channel is dead. */
+int gp_channel_flush(struct gp_channel *channel, struct br_stream *out);
+
+/** Say that `in` was read: lets the host send more if `in` is below high water. Call after each
+ * dispatch of `in`. */
+void gp_channel_resume(struct gp_channel *channel);
+
+/** Called once when an allocation ends: err 0 and a blob (one reference, the caller's), or -errno and
+ * NULL. */
+typedef void (*gp_blob_done)(void *data, int err, struct gp_blob *blob);
+
+/** Allocate shared memory of at least size bytes, zeroed. done may be called before this returns, and
+ * is called with -ECANCELED if the channel goes away first. */
+void gp_channel_alloc_blob(struct gp_channel *channel, uint64_t size, gp_blob_done done, void *data);
+
+struct gp_blob *gp_blob_ref(struct gp_blob *blob);
+/** Drop a reference; the last unmaps and frees the resource. NULL is fine. Returns NULL. */
+struct gp_blob *gp_blob_unref(struct gp_blob *blob);
+
+#endif
