@@ -86,6 +86,10 @@ int br_stream_push_handle_take(struct br_stream *s, struct br_handle *handle);
 /** Move the oldest handle out. Returns false if there is none. */
 bool br_stream_pop_handle(struct br_stream *s, struct br_handle *ret_handle);
 
+/** Put the handle back that br_stream_pop_handle() gave last, in front of all others; it belongs to the
+ * message at the front of the bytes. Takes the fd; can't fail. */
+void br_stream_unpop_handle_take(struct br_stream *s, struct br_handle *handle);
+
 /** Find how much can be sent in one go with at most max_handles handles and max_bytes bytes: the
  * handles must not arrive later than their message. Returns bytes; the number of handles that go
  * with them in *ret_handles. Is 0 only for an empty stream. */
