@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define PEER_LINES_PER_SECOND 20
+
+static const char *program = "causeway";
+static enum br_log_level max_level = BR_LOG_INFO;
+
+void br_log_init(const char *name, enum br_log_level level)
+{
+	program = name;
+	max_level = level;
+}
+
+bool br_log_enabled(enum br_log_level level)
+{
+	return level <= max_level;
+}
+
+static void print_line(enum br_log_level level, const char *fmt, va_list args)
+{
+	static const char *const marks[] = {"error: ", "warning: ", "", "debug: "};
+	char line[1024];
+	vsnprintf(line, sizeof(line), fmt, args);
+	fprintf(stderr, "%s: %s%s\n", program, marks[level], line);
+}
+
+void br_log(enum br_log_level level, const char *fmt, ...)
+{
+	int saved = errno;
+	va_list args;
+	if (br_log_enabled(level)) {
+		va_start(args, fmt);
+		print_line(level, fmt, args);
+		va_end(args);
+	}
+	errno = saved;
+}
+
+void br_log_peer(enum br_log_level level, const char *fmt, ...)
+{
+	static time_t second;
+	static unsigned printed, held_back;
+	int saved = errno;
+	struct timespec now;
+	va_list args;
+	if (!br_log_enabled(level)) {
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec != second) {
+		second = now.tv_sec;
+		printed = 0;
+	}
+	if (printed++ >= PEER_LINES_PER_SECOND) {
+		held_back++;
+		errno = saved;
+		return;
+	}
+	if (held_back > 0) {
+		br_log(level, "(%u lines held back)", held_back);
+		held_back = 0;
+	}
+	va_start(args, fmt);
+	print_line(level, fmt, args);
+	va_end(args);
+	errno = saved;
+}
+
+const char *br_log_escape(char *buf, size_t size, const char *text, size_t len)
+{
+	size_t out = 0;
+	if (size == 0) {
+		return "";
+	}
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+		bool plain = c >= 0x20 && c < 0x7f && c != '\\';
+		size_t need = plain ? 1 : 4;
+		/* Room for the dots, unless this is the end. */
+		size_t reserve = i + 1 < len ? 4 : 1;
+		if (out + need + reserve > size) {
+			for (unsigned dot = 0; dot < 3 && out + 1 < size; dot++) {
+				buf[out++] = '.';
+			}
+			break;
+		}
+		if (plain) {
+			buf[out++] = (char)c;
+		} else {
+			snprintf(buf + out, 5, "\\x%02x", c);
+			out += 4;
+		}
+	}
+	buf[out] = '\0';
+	return buf;
+}
