@@ -20,6 +20,8 @@ struct hr_host {
 	uint32_t client_count;
 	/* Bytes of pixels copied on the host, for --stats and the tests' proof of no copies. */
 	uint64_t copied_bytes;
+	/* Wayland bytes to and from the compositor, for --stats. */
+	uint64_t request_bytes, event_bytes;
 };
 
 #endif

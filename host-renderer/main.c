@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * causeway-host: the windows of one guest on this desktop. One process, one thread, one event loop.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <wayland-server-core.h>
+
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+#include "check.h"
+#include "fd.h"
+#include "log.h"
+#include "options.h"
+#include "trace.h"
+#include "wayland/host.h"
+#ifdef HAVE_SOCKET_FRONT_END
+#include "socket/socket.h"
+#endif
+
+struct program {
+	struct hr_options options;
+	struct hr_host host;
+	struct hr_socket *socket; /* NULL until started */
+	struct wl_event_source *signals[3];
+	bool stop;
+};
+
+static void print_stats(const struct program *program)
+{
+	const struct hr_host *host = &program->host;
+	fprintf(stderr,
+		"causeway-host: stats clients=%" PRIu32 " clients_total=%" PRIu32
+		" request_bytes=%" PRIu64 " event_bytes=%" PRIu64 " copied_bytes=%" PRIu64 "\n",
+		host->client_count, host->next_client - 1, host->request_bytes, host->event_bytes,
+		host->copied_bytes);
+}
+
+static int handle_signal(int number, void *data)
+{
+	struct program *program = data;
+	if (number == SIGUSR1) {
+		print_stats(program);
+	} else {
+		program->stop = true;
+	}
+	return 0;
+}
+
+/* Each guest program needs several fds. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* The socket that systemd listens on for us. Returns the fd; -1 there is none; -errno. */
+static int inherited_socket(void)
+{
+#ifdef HAVE_SYSTEMD
+	int count = sd_listen_fds(1);
+	if (count > 1) {
+		return -EINVAL;
+	}
+	return count == 1 ? SD_LISTEN_FDS_START : count < 0 ? count : -1;
+#else
+	return -1;
+#endif
+}
+
+static void notify(const char *state)
+{
+#ifdef HAVE_SYSTEMD
+	(void)sd_notify(0, state);
+#else
+	(void)state;
+#endif
+}
+
+#ifdef HAVE_SOCKET_FRONT_END
+static int start_socket(struct program *program)
+{
+	const char *path = program->options.socket_path;
+	int fd = inherited_socket();
+	if (fd >= 0) {
+		int ret = hr_socket_start_fd(&program->host, fd, &program->socket);
+		if (ret < 0) {
+			br_log(BR_LOG_ERROR, "host: the inherited socket is of no use: %s; it has to "
+			       "be ListenSequentialPacket=", strerror(-ret));
+		}
+		return ret;
+	}
+	if (fd != -1) {
+		br_log(BR_LOG_ERROR, "host: socket activation takes exactly one socket");
+		return fd;
+	}
+	if (path == NULL) {
+		br_log(BR_LOG_ERROR, "host: XDG_RUNTIME_DIR is not set: set it, or give --socket "
+				     "PATH");
+		return -EINVAL;
+	}
+	int ret = hr_socket_start(&program->host, path, &program->socket);
+	if (ret == -EADDRINUSE) {
+		br_log(BR_LOG_ERROR, "host: another causeway-host serves %s: give --name or --socket",
+		       path);
+	} else if (ret < 0) {
+		br_log(BR_LOG_ERROR, "host: can't listen on %s: %s; give --socket a path in a "
+		       "directory of yours", path, strerror(-ret));
+	} else {
+		br_log(BR_LOG_INFO, "host: ready for guest '%s' on %s", program->options.name, path);
+	}
+	return ret;
+}
+
+static void finish_socket(struct program *program)
+{
+	hr_socket_finish(program->socket);
+}
+#else
+static int start_socket(struct program *program)
+{
+	(void)program;
+	(void)inherited_socket();
+	br_log(BR_LOG_ERROR, "host: built without a front end");
+	return -ENOSYS;
+}
+
+static void finish_socket(struct program *program)
+{
+	(void)program;
+}
+#endif
+
+static int start_upstream(struct program *program)
+{
+	const struct hr_upstream_config config = {
+		.display = program->options.wayland_display,
+		.secctx = program->options.secctx,
+		.guest_name = program->options.name,
+	};
+	int ret = hr_upstream_create(program->host.loop, &config, &program->host.upstream);
+	if (ret == -EINVAL) {
+		br_log(BR_LOG_ERROR, "host: XDG_RUNTIME_DIR is not set: set it, or give "
+				     "--wayland-display an absolute path");
+	} else if (ret < 0) {
+		br_log(BR_LOG_ERROR, "host: --wayland-display: %s", strerror(-ret));
+	} else {
+		hr_upstream_prepare(program->host.upstream);
+	}
+	return ret;
+}
+
+static int start(struct program *program)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
+	struct hr_host *host = &program->host;
+	host->next_client = 1;
+	host->policy = program->options.policy;
+	host->loop = wl_event_loop_create();
+	if (host->loop == NULL) {
+		br_log(BR_LOG_ERROR, "host: no event loop: %s", strerror(errno));
+		return -errno;
+	}
+	for (int i = 0; i < 3; i++) {
+		program->signals[i] =
+			wl_event_loop_add_signal(host->loop, numbers[i], handle_signal, program);
+		if (program->signals[i] == NULL) {
+			br_log(BR_LOG_ERROR, "host: no signal handling: %s", strerror(errno));
+			return -errno;
+		}
+	}
+	int ret = start_upstream(program);
+	return ret < 0 ? ret : start_socket(program);
+}
+
+static void finish(struct program *program)
+{
+	finish_socket(program);
+	hr_upstream_destroy(program->host.upstream);
+	for (int i = 0; i < 3; i++) {
+		if (program->signals[i] != NULL) {
+			wl_event_source_remove(program->signals[i]);
+		}
+	}
+	if (program->host.loop != NULL) {
+		wl_event_loop_destroy(program->host.loop);
+	}
+}
+
+static int serve(struct program *program)
+{
+	(void)signal(SIGPIPE, SIG_IGN);
+	raise_fd_limit();
+	int ret = start(program);
+	if (ret == 0) {
+		notify("READY=1");
+		while (!program->stop && ret == 0) {
+			if (wl_event_loop_dispatch(program->host.loop, -1) < 0 && errno != EINTR) {
+				br_log(BR_LOG_ERROR, "host: event loop: %s", strerror(errno));
+				ret = -errno;
+			}
+		}
+		notify("STOPPING=1");
+		if (program->options.stats) {
+			print_stats(program);
+		}
+	}
+	finish(program);
+	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct program program = {0};
+	br_log_init("causeway-host", BR_LOG_INFO);
+	int ret = hr_options_parse(&program.options, argc, argv);
+	br_log_init("causeway-host", program.options.log_level);
+	if (ret == 0 && program.options.trace != NULL &&
+	    br_trace_enable(program.options.trace, stderr) < 0) {
+		br_log(BR_LOG_ERROR, "host: --trace takes client=N,iface=NAME,..., not '%s'",
+		       program.options.trace);
+		program.options.action = HR_ACTION_EXIT;
+		ret = 2;
+	}
+	switch (program.options.action) {
+	case HR_ACTION_CHECK:
+		ret = hr_check(&program.options);
+		break;
+	case HR_ACTION_LIST_GLOBALS:
+		hr_policy_print(program.options.policy, stdout);
+		break;
+	case HR_ACTION_RUN:
+		ret = serve(&program);
+		break;
+	case HR_ACTION_EXIT:
+		break;
+	}
+	hr_options_finish(&program.options);
+	return ret;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXIT_USAGE 2
+#define NAME_BYTES 64
+
+enum {
+	OPT_SOCKET = 256,
+	OPT_NAME,
+	OPT_DISPLAY,
+	OPT_ALLOW,
+	OPT_DENY,
+	OPT_PREFIX,
+	OPT_MARK,
+	OPT_SECCTX,
+	OPT_TRACE,
+	OPT_LEVEL,
+	OPT_STATS,
+	OPT_CHECK,
+	OPT_LIST,
+	OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{"socket", required_argument, NULL, OPT_SOCKET},
+	{"name", required_argument, NULL, OPT_NAME},
+	{"wayland-display", required_argument, NULL, OPT_DISPLAY},
+	{"allow", required_argument, NULL, OPT_ALLOW},
+	{"deny", required_argument, NULL, OPT_DENY},
+	{"app-id-prefix", required_argument, NULL, OPT_PREFIX},
+	{"title-mark", required_argument, NULL, OPT_MARK},
+	{"security-context", required_argument, NULL, OPT_SECCTX},
+	{"trace", optional_argument, NULL, OPT_TRACE},
+	{"log-level", required_argument, NULL, OPT_LEVEL},
+	{"stats", no_argument, NULL, OPT_STATS},
+	{"check", no_argument, NULL, OPT_CHECK},
+	{"list-globals", no_argument, NULL, OPT_LIST},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{0},
+};
+
+static const char usage_text[] =
+	"usage: causeway-host [OPTIONS]\n"
+	"\n"
+	"Shows the windows of one guest (a virtual machine or a container) on this desktop.\n"
+	"\n"
+	"  --socket PATH             where the guest's proxy connects\n"
+	"                            (default: $XDG_RUNTIME_DIR/causeway-NAME.sock)\n"
+	"  --name NAME               the guest's name, in marks and in the security context\n"
+	"                            (default: guest)\n"
+	"  --wayland-display D       the compositor: a name in $XDG_RUNTIME_DIR or a path\n"
+	"                            (default: $WAYLAND_DISPLAY, then wayland-0)\n"
+	"  --allow IFACE[:VERSION]   offer a global, at most at VERSION\n"
+	"  --deny IFACE[:VERSION]    withhold a global, or its versions from VERSION up\n"
+	"  --list-globals            print what is offered, and why not, and exit\n"
+	"  --app-id-prefix TEXT      before app ids (default: causeway.NAME.); '' is off\n"
+	"  --title-mark TEXT         before titles (default: '[NAME] '); '' is off\n"
+	"  --security-context MODE   auto (default), require or off\n"
+	"  --check                   print what is there and what is missing, and exit\n"
+	"  --trace[=FILTER]          print messages; FILTER: client=N,iface=NAME,...\n"
+	"  --stats                   print counters at exit; SIGUSR1 prints them at any time\n"
+	"  --log-level LEVEL         error, warn, info (default) or debug; -v: debug, -q: error\n"
+	"  -h, --help                print this and exit\n"
+	"  --version                 print the version and exit\n";
+
+static int usage_error(const char *what, const char *arg)
+{
+	fprintf(stderr, "causeway-host: host: %s'%s'; causeway-host --help lists the options\n",
+		what, arg);
+	return EXIT_USAGE;
+}
+
+static bool name_is_valid(const char *name)
+{
+	size_t len = strlen(name);
+	return len > 0 && len <= NAME_BYTES &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+		       len &&
+	       name[0] != '.' && name[0] != '-';
+}
+
+/* Index of arg in a NULL-terminated list, or -1. */
+static int find_word(const char *const *words, const char *arg)
+{
+	for (int i = 0; words[i] != NULL; i++) {
+		if (strcmp(words[i], arg) == 0) {
+			return i;
+		}
+	}
+	return -1;
+}
+
+/* Options that the policy does not need. Returns 0 or the exit status. */
+static int parse_simple(struct hr_options *options, int opt, const char *arg)
+{
+	static const char *const modes[] = {"auto", "require", "off", NULL};
+	static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+	int word = 0;
+	switch (opt) {
+	case OPT_SOCKET:
+		free(options->socket_path);
+		options->socket_path = strdup(arg);
+		return options->socket_path == NULL;
+	case OPT_NAME:
+		options->name = arg;
+		return name_is_valid(arg)
+			       ? 0
+			       : usage_error("--name takes 1 to 64 of A-Z a-z 0-9 . _ -, not ", arg);
+	case OPT_DISPLAY:
+		options->wayland_display = arg;
+		return 0;
+	case OPT_SECCTX:
+		word = find_word(modes, arg);
+		options->secctx = (enum hr_secctx_mode)word;
+		return word >= 0 ? 0
+				 : usage_error("--security-context is auto, require or off, not ",
+					       arg);
+	case OPT_LEVEL:
+		word = find_word(levels, arg);
+		options->log_level = (enum br_log_level)word;
+		return word >= 0 ? 0
+				 : usage_error("--log-level is error, warn, info or debug, not ",
+					       arg);
+	case OPT_TRACE:
+		options->trace = arg != NULL ? arg : "";
+		return 0;
+	case OPT_STATS:
+		options->stats = true;
+		return 0;
+	case OPT_CHECK:
+		options->action = HR_ACTION_CHECK;
+		return 0;
+	case OPT_LIST:
+		options->action = HR_ACTION_LIST_GLOBALS;
+		return 0;
+	case 'v':
+		options->log_level = BR_LOG_DEBUG;
+		return 0;
+	case 'q':
+		options->log_level = BR_LOG_ERROR;
+		return 0;
+	default:
+		return 0; /* for parse_policy() */
+	}
+}
+
+static int parse_policy(struct hr_options *options, int opt, const char *arg)
+{
+	char err[256];
+	int ret = 0;
+	switch (opt) {
+	case OPT_ALLOW:
+		ret = hr_policy_allow(options->policy, arg, err, sizeof(err));
+		break;
+	case OPT_DENY:
+		ret = hr_policy_deny(options->policy, arg, err, sizeof(err));
+		break;
+	case OPT_PREFIX:
+	case OPT_MARK:
+		ret = hr_policy_set_marks(options->policy, opt == OPT_PREFIX ? arg : NULL,
+					  opt == OPT_MARK ? arg : NULL);
+		snprintf(err, sizeof(err), "%s takes at most 512 bytes of printable UTF-8",
+			 opt == OPT_PREFIX ? "--app-id-prefix" : "--title-mark");
+		break;
+	default:
+		break;
+	}
+	if (ret < 0) {
+		fprintf(stderr, "causeway-host: host: %s\n", err);
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+/* One round over argv. Returns 0 or the exit status. */
+static int each_option(struct hr_options *options, int argc, char **argv,
+		       int (*parse)(struct hr_options *options, int opt, const char *arg))
+{
+	int opt, ret = 0;
+	optind = 0; /* start over */
+	while (ret == 0 && (opt = getopt_long(argc, argv, "hvq", long_options, NULL)) != -1) {
+		switch (opt) {
+		case '?':
+			fputs("causeway-host: host: causeway-host --help lists the options\n",
+			      stderr);
+			return EXIT_USAGE;
+		case 'h':
+			fputs(usage_text, stdout);
+			options->action = HR_ACTION_EXIT;
+			return 0;
+		case OPT_VERSION:
+			puts("causeway-host " CAUSEWAY_VERSION);
+			options->action = HR_ACTION_EXIT;
+			return 0;
+		default:
+			ret = parse(options, opt, optarg);
+		}
+	}
+	if (ret == 0 && optind < argc) {
+		return usage_error("unexpected argument ", argv[optind]);
+	}
+	return ret;
+}
+
+static void default_socket(struct hr_options *options)
+{
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+	if (options->socket_path == NULL && dir != NULL && dir[0] == '/' &&
+	    asprintf(&options->socket_path, "%s/causeway-%s.sock", dir, options->name) < 0) {
+		options->socket_path = NULL;
+	}
+}
+
+int hr_options_parse(struct hr_options *options, int argc, char **argv)
+{
+	*options = (struct hr_options){.name = "guest", .log_level = BR_LOG_INFO};
+	/* The policy's defaults contain the name, so that comes first. */
+	int ret = each_option(options, argc, argv, parse_simple);
+	if (ret == 0 && options->action != HR_ACTION_EXIT) {
+		options->policy = hr_policy_create(options->name);
+		ret = options->policy == NULL ? EXIT_FAILURE
+					      : each_option(options, argc, argv, parse_policy);
+	}
+	if (ret != 0) {
+		options->action = HR_ACTION_EXIT;
+		return ret;
+	}
+	default_socket(options);
+	return 0;
+}
+
+void hr_options_finish(struct hr_options *options)
+{
+	free(options->socket_path);
+	hr_policy_destroy(options->policy);
+	*options = (struct hr_options){0};
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The command line of causeway-host.
+ */
+#ifndef HR_OPTIONS_H
+#define HR_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "log.h"
+#include "policy.h"
+#include "wayland/upstream.h"
+
+enum hr_action { HR_ACTION_RUN, HR_ACTION_CHECK, HR_ACTION_LIST_GLOBALS, HR_ACTION_EXIT };
+
+/** What was asked for. Owned by main; strings point into argv but for socket_path. */
+struct hr_options {
+	enum hr_action action;
+	const char *name;	     /* of the guest */
+	char *socket_path;	     /* owned; NULL: neither given nor XDG_RUNTIME_DIR set */
+	const char *wayland_display; /* NULL: as in the environment */
+	enum hr_secctx_mode secctx;
+	const char *trace; /* filter; NULL: off */
+	enum br_log_level log_level;
+	bool stats;		  /* print counters at exit */
+	struct hr_policy *policy; /* owned */
+};
+
+/** Read the command line. Returns 0; or the exit status, 0 or more after a message, as
+ * options->action HR_ACTION_EXIT. Free with hr_options_finish() in any case. */
+int hr_options_parse(struct hr_options *options, int argc, char **argv);
+
+/** Free what it owns; zeroed afterwards. */
+void hr_options_finish(struct hr_options *options);
+
+#endif

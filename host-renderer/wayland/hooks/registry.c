@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * wl_registry: the guest sees the globals that the policy offers, at the version that it offers, and
+ * can bind only those.
+ */
+#include <string.h>
+
+#include "br-tables.h"
+#include "hooks.h"
+#include "hr-hooks.h"
+#include "wire.h"
+
+enum br_verdict hr_hook_wl_registry_global(struct br_relay *relay, struct br_msg *msg,
+					   const struct br_args_wl_registry_global *args)
+{
+	struct hr_hook_state *state = hr_hook_state(relay);
+	(void)args; /* the interface is looked up, the version rewritten: by position */
+	const char *name = msg->args[1].str.ptr;
+	uint16_t iface = br_iface_find(name);
+	uint32_t version = hr_policy_version(state->policy, iface, msg->args[2].u);
+	if (version == 0) {
+		hr_policy_log_withheld(state->policy, iface, name);
+		return BR_DROP;
+	}
+	int ret = hr_admit_announce(&state->admit, msg->args[0].u, iface, version);
+	if (ret < 0) {
+		br_relay_client_error(relay, NULL, BR_ERROR_IMPLEMENTATION,
+				      "host: global %u (%s): %s", msg->args[0].u, name,
+				      strerror(-ret));
+		return BR_DROP;
+	}
+	msg->args[2].u = version;
+	return BR_FORWARD;
+}
+
+enum br_verdict
+hr_hook_wl_registry_global_remove(struct br_relay *relay, struct br_msg *msg,
+				  const struct br_args_wl_registry_global_remove *args)
+{
+	struct hr_admit_global *global = hr_admit_find(&hr_hook_state(relay)->admit, msg->args[0].u);
+	(void)args;
+	if (global == NULL) {
+		return BR_DROP; /* it was withheld */
+	}
+	global->removed = 1;
+	return BR_FORWARD;
+}
+
+enum br_verdict hr_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *msg,
+					 const struct br_args_wl_registry_bind *args)
+{
+	uint32_t name = msg->args[0].u;
+	uint32_t version = msg->args[2].u;
+	const char *wanted = br_ifaces[msg->args[3].object->iface].name;
+	const struct hr_admit_global *global = hr_admit_find(&hr_hook_state(relay)->admit, name);
+	(void)args;
+	if (global == NULL) {
+		br_relay_client_error(relay, msg->object, BR_ERROR_INVALID_OBJECT,
+				      "bind: invalid global %s (%u)", wanted, name);
+		return BR_DROP;
+	}
+	if (global->iface != msg->args[3].object->iface) {
+		br_relay_client_error(relay, msg->object, BR_ERROR_INVALID_OBJECT,
+				      "bind: invalid interface for global %u: it is %s, not %s", name,
+				      br_ifaces[global->iface].name, wanted);
+		return BR_DROP;
+	}
+	if (version == 0 || version > global->version) {
+		br_relay_client_error(relay, msg->object, BR_ERROR_INVALID_OBJECT,
+				      "bind: invalid version for global %s (%u): it has %u, not %u",
+				      wanted, name, global->version, version);
+		return BR_DROP;
+	}
+	return BR_FORWARD;
+}
