@@ -23,11 +23,6 @@ struct br_relay {
 	bool failed;
 };
 
-static enum br_side source_side(enum br_dir dir)
-{
-	return dir == BR_REQUEST ? BR_SIDE_CLIENT : BR_SIDE_SERVER;
-}
-
 static enum br_side target_side(enum br_dir dir)
 {
 	return dir == BR_REQUEST ? BR_SIDE_SERVER : BR_SIDE_CLIENT;

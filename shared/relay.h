@@ -82,6 +82,8 @@ enum br_verdict {
 	BR_FORWARD, /* send it on, with the arguments and handles as they now are */
 	BR_DROP,    /* the hook has dealt with it. An object it would have created on the other side
 		     * stays INERT; a destructor still makes its object a zombie. */
+	BR_AGAIN,   /* not now: the message stays queued, nothing has happened, and this direction
+		     * stands still until br_relay_resume() */
 };
 
 /** Hook of one message. May change msg->args and msg->handles; may send other messages first with

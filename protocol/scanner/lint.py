@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""Rules that every interface must keep; a violation fails the build with file and line."""
+from model import ScanError
+
+MAX_ARGS = 16  # BR_MAX_ARGS
+MAX_FDS = 2    # BR_MAX_MSG_FDS
+
+
+def check_message(message, known):
+    def fail(text):
+        raise ScanError(*message.where, f"{message.key}: {text}")
+
+    carried = message.interface.flag != "hidden" and message.denied is None
+    if len(message.args) > MAX_ARGS:
+        fail(f"more than {MAX_ARGS} arguments")
+    if message.n_fds > MAX_FDS:
+        fail(f"more than {MAX_FDS} fds")
+    if message.n_fds and carried and message.fd_kind is None:
+        fail("carries an fd, but the policy does not say of what kind")
+    for arg in message.args:
+        if arg.kind == "new_id" and arg.interface is None and message.key != "wl_registry.bind":
+            fail("untyped new_id")
+        if arg.interface is not None and arg.kind == "new_id" and arg.interface not in known:
+            fail(f"makes a {arg.interface}, which is not in the tables")
+
+
+def safe_version(interface):
+    """The highest version whose fd-carrying messages can all be carried."""
+    blocked = [m.since for m in interface.messages()
+               if m.n_fds and (m.fd_kind is None or m.denied is not None)]
+    return min([interface.version] + [since - 1 for since in blocked])
+
+
+def check(interfaces):
+    """Run all rules."""
+    known = {interface.name for interface in interfaces}
+    for interface in interfaces:
+        hooked = {}
+        for message in interface.messages():
+            check_message(message, known)
+            if message.hooks and hooked.setdefault(message.name, message) is not message:
+                raise ScanError(*message.where, f"{message.key}: a request and an event of one "
+                                "name can't both have a hook")
+        if interface.flag != "hidden" and safe_version(interface) < 1:
+            raise ScanError(*interface.where, f"{interface.name}: no version of it can be carried: "
+                            "mark it hidden")

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""Wayland XML to a model of interfaces, messages and arguments, with line numbers for errors."""
+from xml.parsers import expat
+
+ARG_KINDS = ("int", "uint", "fixed", "string", "object", "new_id", "array", "fd")
+
+
+class ScanError(Exception):
+    """An input file is wrong. Printed as file:line: text."""
+
+    def __init__(self, path, line, text):
+        super().__init__(f"{path}:{line}: {text}")
+
+
+class Arg:
+    """One wire argument. interface is a name, or None for any."""
+
+    def __init__(self, name, kind, interface=None, nullable=False):
+        self.name, self.kind, self.interface, self.nullable = name, kind, interface, nullable
+
+
+class Message:
+    """One request or event; policy fields are filled in by policy.py."""
+
+    def __init__(self, interface, direction, name, since, destructor, where):
+        self.interface, self.direction, self.name = interface, direction, name
+        self.since, self.destructor, self.where = since, destructor, where
+        self.args = []
+        self.fd_kind, self.denied, self.hooks = None, None, set()
+
+    @property
+    def key(self):
+        return f"{self.interface.name}.{self.name}"
+
+    @property
+    def n_fds(self):
+        return sum(arg.kind == "fd" for arg in self.args)
+
+
+class Interface:
+    """One interface; flag and reason are filled in by policy.py."""
+
+    def __init__(self, name, version, where):
+        self.name, self.version, self.where = name, version, where
+        self.requests, self.events = [], []
+        self.flag, self.reason = None, None
+
+    def messages(self):
+        return self.requests + self.events
+
+    def shape(self):
+        """What must be equal for two definitions to be the same."""
+        return [(m.direction, m.name, m.since, m.destructor,
+                 [(a.kind, a.interface, a.nullable) for a in m.args]) for m in self.messages()]
+
+
+class Parser:
+    """Reads one XML file. Source: the wayland.dtd of Wayland."""
+
+    def __init__(self, path):
+        self.path, self.interfaces = path, []
+        self.interface = self.message = None
+        self.expat = expat.ParserCreate()
+        self.expat.StartElementHandler = self.start
+        self.expat.EndElementHandler = self.end
+
+    def run(self):
+        try:
+            with open(self.path, "rb") as f:
+                self.expat.ParseFile(f)
+        except expat.ExpatError as e:
+            raise ScanError(self.path, e.lineno, expat.errors.messages[e.code]) from None
+        return self.interfaces
+
+    def fail(self, text):
+        raise ScanError(self.path, self.expat.CurrentLineNumber, text)
+
+    def number(self, attrs, name, default=None):
+        text = attrs.get(name, default)
+        if text is None:
+            self.fail(f"attribute {name} is missing")
+        if not str(text).isdigit() or not 1 <= int(text) <= 255:
+            self.fail(f"{name} {text!r} is not a number from 1 to 255")
+        return int(text)
+
+    def start(self, tag, attrs):
+        where = (self.path, self.expat.CurrentLineNumber)
+        if tag in ("interface", "request", "event", "arg") and not attrs.get("name"):
+            self.fail(f"{tag} without a name")
+        if tag == "interface":
+            self.interface = Interface(attrs["name"], self.number(attrs, "version"), where)
+            self.interfaces.append(self.interface)
+        elif tag in ("request", "event"):
+            if self.interface is None:
+                self.fail(f"{tag} outside an interface")
+            self.message = Message(self.interface, tag, attrs["name"],
+                                   self.number(attrs, "since", "1"),
+                                   attrs.get("type") == "destructor", where)
+            if self.message.since > self.interface.version:
+                self.fail(f"since is above the interface's version {self.interface.version}")
+            messages = self.interface.requests if tag == "request" else self.interface.events
+            messages.append(self.message)
+        elif tag == "arg":
+            self.start_arg(attrs)
+
+    def start_arg(self, attrs):
+        kind = attrs.get("type")
+        if self.message is None:
+            self.fail("arg outside a message")
+        if kind not in ARG_KINDS:
+            self.fail(f"argument {attrs['name']} has the unknown type {kind!r}")
+        nullable = attrs.get("allow-null") == "true"
+        if nullable and kind not in ("string", "object"):
+            self.fail(f"argument {attrs['name']} of type {kind} can't be null")
+        if kind == "new_id" and "interface" not in attrs:
+            self.message.args += [Arg("interface", "string"), Arg("version", "uint")]
+        self.message.args.append(Arg(attrs["name"], kind, attrs.get("interface"), nullable))
+
+    def end(self, tag):
+        if tag == "interface":
+            self.interface = None
+        elif tag in ("request", "event"):
+            self.message = None
+
+
+def load(paths):
+    """All interfaces of several files, in order; the same definition twice counts once, as the one
+    of the higher version when the other is its beginning."""
+    found = {}
+    for path in paths:
+        for interface in Parser(path).run():
+            other = found.get(interface.name)
+            if other is None:
+                found[interface.name] = interface
+            elif other.shape() != interface.shape():
+                raise ScanError(*interface.where,
+                                f"{interface.name} is defined differently in {other.where[0]}")
+    return list(found.values())

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""policy.txt: what the XML does not say. Its syntax is described at its head."""
+import shlex
+
+from model import ScanError
+
+FD_KINDS = {"file": "BR_FD_FILE", "shm": "BR_FD_SHM", "dmabuf": "BR_FD_DMABUF",
+            "pipe-write": "BR_FD_PIPE_WRITE"}
+SIDES = {"guest": {"guest"}, "host": {"host"}, "both": {"guest", "host"}}
+
+
+class Line:
+    """One line of policy.txt."""
+
+    def __init__(self, path, number, words, optional):
+        self.where = (path, number)
+        self.subject, self.verb, self.rest = words[0], words[1], words[2:]
+        self.optional = optional
+
+    def fail(self, text):
+        raise ScanError(*self.where, text)
+
+
+def read(path):
+    """All lines; those behind 'optional' may match nothing."""
+    optional = False
+    with open(path, encoding="utf-8") as f:
+        for number, text in enumerate(f, 1):
+            try:
+                words = shlex.split(text, comments=True)
+            except ValueError as e:
+                raise ScanError(path, number, str(e)) from None
+            if words == ["optional"]:
+                optional = True
+            elif len(words) == 1:
+                raise ScanError(path, number, f"{words[0]}: what about it?")
+            elif words:
+                yield Line(path, number, words, optional)
+
+
+def apply_to_message(line, messages):
+    if line.verb == "fd":
+        if line.rest[:1] == [] or line.rest[0] not in FD_KINDS:
+            line.fail(f"fd kinds are {', '.join(FD_KINDS)}")
+        for message in messages:
+            if not message.n_fds:
+                line.fail(f"{message.key} carries no fd")
+            message.fd_kind = line.rest[0]
+    elif line.verb == "deny":
+        for message in messages:
+            message.denied = line.rest[0] if line.rest else line.fail("deny needs a reason")
+    elif line.verb == "hook":
+        if line.rest[:1] == [] or line.rest[0] not in SIDES:
+            line.fail(f"hooks are for {', '.join(SIDES)}")
+        for message in messages:
+            message.hooks |= SIDES[line.rest[0]]
+    elif line.verb == "destructor":
+        for message in messages:
+            message.destructor = True
+    else:
+        line.fail(f"unknown word {line.verb!r} for a message")
+
+
+def apply_to_interface(line, interface):
+    if line.verb not in ("privileged", "hidden"):
+        line.fail(f"unknown word {line.verb!r} for an interface")
+    if not line.rest:
+        line.fail(f"{line.verb} needs a reason")
+    interface.flag, interface.reason = line.verb, line.rest[0]
+
+
+def apply(interfaces, path):
+    """Put the policy onto the model. A line that matches nothing is an error."""
+    by_name = {interface.name: interface for interface in interfaces}
+    for line in read(path):
+        name, _, message_name = line.subject.partition(".")
+        interface = by_name.get(name)
+        messages = [m for m in interface.messages() if m.name == message_name] if interface else []
+        if interface is None or (message_name and not messages):
+            if line.optional:
+                continue
+            line.fail(f"{line.subject} matches nothing")
+        if message_name:
+            apply_to_message(line, messages)
+        else:
+            apply_to_interface(line, interface)
