@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "device.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "context.h"
+#include "ctrl.h"
+#include "limits.h"
+#include "resource.h"
+
+struct hr_device *hr_device_create(struct hr_host *host, const struct hr_frontend *frontend,
+				   const struct hr_capset *const *capsets, uint32_t n_capsets)
+{
+	struct hr_device *device = calloc(1, sizeof(*device));
+	if (!device) {
+		return NULL;
+	}
+	device->scratch = malloc(HR_SCRATCH_BYTES);
+	if (!device->scratch) {
+		free(device);
+		return NULL;
+	}
+	device->host = host;
+	device->frontend = *frontend;
+	device->capsets = capsets;
+	device->n_capsets = n_capsets;
+	for (size_t i = 0; i < HR_CONTEXT_BUCKETS; i++) {
+		wl_list_init(&device->contexts[i]);
+	}
+	for (size_t i = 0; i < HR_RESOURCE_BUCKETS; i++) {
+		wl_list_init(&device->resources[i]);
+	}
+	return device;
+}
+
+void hr_device_destroy(struct hr_device *device)
+{
+	if (!device) {
+		return;
+	}
+	for (size_t i = 0; i < HR_CONTEXT_BUCKETS; i++) {
+		struct hr_context *context, *next;
+		wl_list_for_each_safe (context, next, &device->contexts[i], link) {
+			hr_device_destroy_context(context);
+		}
+	}
+	for (size_t i = 0; i < HR_RESOURCE_BUCKETS; i++) {
+		struct hr_resource *resource, *next;
+		wl_list_for_each_safe (resource, next, &device->resources[i], link) {
+			hr_resource_remove(resource);
+		}
+	}
+	free(device->scratch);
+	free(device);
+}
+
+void hr_device_handle(struct hr_device *device, struct hr_request *request)
+{
+	request->device = device;
+	hr_ctrl_handle(device, request);
+}
+
+void hr_device_resume(struct hr_device *device)
+{
+	device->push_full = false;
+	for (size_t i = 0; i < HR_CONTEXT_BUCKETS; i++) {
+		struct hr_context *context;
+		wl_list_for_each (context, &device->contexts[i], link) {
+			if (device->push_full) {
+				return;
+			}
+			context->ops->resume(context);
+		}
+	}
+}
+
+void hr_device_push(struct hr_device *device, uint32_t ctx_id, const struct iovec *iov,
+		    size_t n_iov, const int *fds, size_t n_fds)
+{
+	const struct hr_frontend *frontend = &device->frontend;
+	if (!frontend->ops->push(frontend->data, ctx_id, iov, n_iov, fds, n_fds)) {
+		device->push_full = true;
+	}
+}
+
+void hr_device_respond(struct hr_device *device, const struct virtio_gpu_ctrl_hdr *request,
+		       uint64_t cookie, uint32_t type)
+{
+	struct virtio_gpu_ctrl_hdr response = hr_ctrl_response(request, type);
+	device->frontend.ops->complete(device->frontend.data, cookie, &response, sizeof(response),
+				       -1);
+}
+
+struct hr_context *hr_device_find_context(struct hr_device *device, uint32_t id)
+{
+	struct hr_context *context;
+	wl_list_for_each (context, &device->contexts[id % HR_CONTEXT_BUCKETS], link) {
+		if (context->id == id) {
+			return context;
+		}
+	}
+	return NULL;
+}
+
+int hr_device_create_context(struct hr_device *device, uint32_t id, const struct hr_capset *capset)
+{
+	if (hr_device_find_context(device, id)) {
+		return -EEXIST;
+	}
+	if (device->n_contexts >= BR_LIMIT_CLIENTS) {
+		return -ENOSPC;
+	}
+	struct hr_context *context;
+	int ret = capset->create(device, &context);
+	if (ret < 0) {
+		return ret;
+	}
+	context->device = device;
+	context->id = id;
+	wl_list_init(&context->attachments);
+	wl_list_insert(&device->contexts[id % HR_CONTEXT_BUCKETS], &context->link);
+	device->n_contexts++;
+	return 0;
+}
+
+void hr_device_destroy_context(struct hr_context *context)
+{
+	wl_list_remove(&context->link);
+	context->device->n_contexts--;
+	hr_resource_detach_all(context);
+	context->ops->destroy(context);
+}

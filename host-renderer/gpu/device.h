@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A virtio-gpu device without displays, as a library: control requests go in, answers come out
+ * through the front end, at once or later. The front end (a socket, a virtqueue) knows how the bytes
+ * travel; nothing here does. Loop thread only; nothing blocks.
+ */
+#ifndef HR_GPU_DEVICE_H
+#define HR_GPU_DEVICE_H
+
+#include <linux/virtio_gpu.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+#include <wayland-util.h>
+
+struct hr_capset;
+struct hr_context;
+struct hr_host;
+
+#define HR_CONTEXT_BUCKETS 256
+#define HR_RESOURCE_BUCKETS 1024
+#define HR_SCRATCH_BYTES 65536
+#define HR_MAX_PUSH_IOVS 3
+
+/** How a device reaches its guest. */
+struct hr_frontend_ops {
+	/* Answer the request with this cookie. response starts with a virtio_gpu_ctrl_hdr. fd: borrowed,
+	 * -1 for none. May be called before hr_device_handle() returns. */
+	void (*complete)(void *data, uint64_t cookie, const void *response, size_t len, int fd);
+	/* Send a packet of a context (XD_EXT_PUSH); at most HR_MAX_PUSH_IOVS iovs. fds: borrowed.
+	 * The packet is always accepted. Returns false if the way is full: the device asks for no more
+	 * until hr_device_resume(). NULL if the front end does not offer it. */
+	bool (*push)(void *data, uint32_t ctx_id, const struct iovec *iov, size_t n_iov,
+		     const int *fds, size_t n_fds);
+};
+
+/** A front end, and what it offers. */
+struct hr_frontend {
+	const struct hr_frontend_ops *ops;
+	void *data;
+	uint32_t extensions; /* enum xd_ext */
+};
+
+/** A device. */
+struct hr_device {
+	struct hr_host *host;
+	struct hr_frontend frontend;
+	const struct hr_capset *const *capsets;
+	uint32_t n_capsets;
+	struct wl_list contexts[HR_CONTEXT_BUCKETS];   /* hr_context.link, by id */
+	struct wl_list resources[HR_RESOURCE_BUCKETS]; /* hr_resource.link, by id */
+	uint32_t n_contexts, n_resources;
+	uint64_t host_bytes; /* of host memory that resources hold */
+	bool push_full;	     /* the front end wants no more packets until hr_device_resume() */
+	uint8_t *scratch;    /* HR_SCRATCH_BYTES, for use within one function */
+};
+
+/** A control request on its way through the device. */
+struct hr_request {
+	const uint8_t *bytes; /* the command, in the front end's own memory */
+	size_t len;
+	int *fds; /* n_fds of them; those taken become -1 */
+	size_t n_fds;
+	uint64_t cookie; /* the front end's */
+	/* Filled in by hr_device_handle(). */
+	struct hr_device *device;
+	struct virtio_gpu_ctrl_hdr hdr;
+};
+
+/** Make a device with these kinds of context (borrowed, constant). Returns NULL if memory is out. */
+struct hr_device *hr_device_create(struct hr_host *host, const struct hr_frontend *frontend,
+				   const struct hr_capset *const *capsets, uint32_t n_capsets);
+
+/** Destroy all contexts and resources. Pending fences are answered on the way. NULL is fine. */
+void hr_device_destroy(struct hr_device *device);
+
+/** Execute a control request. It is answered through the front end's complete(), maybe later.
+ * The fds that it did not take are still the caller's. */
+void hr_device_handle(struct hr_device *device, struct hr_request *request);
+
+/** Say that packets may be pushed again. */
+void hr_device_resume(struct hr_device *device);
+
+/** Send a packet of a context; see hr_frontend_ops.push. */
+void hr_device_push(struct hr_device *device, uint32_t ctx_id, const struct iovec *iov,
+		    size_t n_iov, const int *fds, size_t n_fds);
+
+/** Answer a request with a response of type and nothing else. */
+void hr_device_respond(struct hr_device *device, const struct virtio_gpu_ctrl_hdr *request,
+		       uint64_t cookie, uint32_t type);
+
+/** Find a context by id. NULL if there is none. */
+struct hr_context *hr_device_find_context(struct hr_device *device, uint32_t id);
+
+/** Make a context of a capset. Returns 0; -EEXIST; -ENOSPC limit; else -errno. */
+int hr_device_create_context(struct hr_device *device, uint32_t id, const struct hr_capset *capset);
+
+/** Destroy a context. */
+void hr_device_destroy_context(struct hr_context *context);
+
+#endif

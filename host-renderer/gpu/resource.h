@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Blob resources. A resource owns the fd of its memory. Its id lives until RESOURCE_UNREF, its memory
+ * until the last reference. Guest memory is never mapped here: what must be written to it is
+ * written through the fd, so that a guest that shrinks it gets an error and we no SIGBUS.
+ */
+#ifndef HR_GPU_RESOURCE_H
+#define HR_GPU_RESOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+#include <wayland-util.h>
+
+struct hr_context;
+struct hr_device;
+
+/** A resource. */
+struct hr_resource {
+	struct wl_list link; /* hr_device.resources; self-linked once the id is gone */
+	struct hr_device *device;
+	uint32_t id;
+	uint32_t refs;
+	uint32_t blob_mem;   /* VIRTIO_GPU_BLOB_MEM_GUEST or _HOST3D */
+	uint32_t blob_flags; /* VIRTIO_GPU_BLOB_FLAG_* */
+	uint32_t map_info;
+	uint64_t size;	  /* bytes */
+	uint64_t charged; /* bytes counted in hr_device.host_bytes */
+	int memory_fd;
+	bool mapped, has_uuid;
+	uint8_t uuid[16];
+	struct wl_list attachments; /* hr_attachment.resource_link */
+};
+
+/** A resource that a context may use. */
+struct hr_attachment {
+	struct wl_list context_link;  /* hr_context.attachments */
+	struct wl_list resource_link; /* hr_resource.attachments */
+	struct hr_context *context;
+	struct hr_resource *resource;
+};
+
+/** Add a resource with one reference, the device's; the id must be free. Takes *memory_fd.
+ * Returns it, or NULL if memory is out (the fd stays the caller's). */
+struct hr_resource *hr_resource_create_take(struct hr_device *device, uint32_t id, uint64_t size,
+					    int *memory_fd);
+
+/** Find by id. NULL if there is none. */
+struct hr_resource *hr_resource_find(struct hr_device *device, uint32_t id);
+
+/** Find a resource that is attached to a context. NULL if there is none. */
+struct hr_resource *hr_resource_find_attached(struct hr_context *context, uint32_t id);
+
+/** Detach from all contexts, free the id, and drop the device's reference. */
+void hr_resource_remove(struct hr_resource *resource);
+
+struct hr_resource *hr_resource_ref(struct hr_resource *resource);
+/** Drop a reference; the last closes the memory. NULL is fine. Returns NULL. */
+struct hr_resource *hr_resource_unref(struct hr_resource *resource);
+
+/** Attach to a context; once more is fine. Returns 0, -ENOSPC, -ENOMEM. */
+int hr_resource_attach(struct hr_resource *resource, struct hr_context *context);
+
+/** Detach. Returns 0, -ENOENT if it was not attached. */
+int hr_resource_detach(struct hr_resource *resource, struct hr_context *context);
+
+/** Detach all resources of a context that goes away. */
+void hr_resource_detach_all(struct hr_context *context);
+
+/** Write to the start of the memory. Returns 0; -ENOSPC if it does not fit; else -errno. */
+int hr_resource_write(struct hr_resource *resource, const struct iovec *iov, size_t n_iov);
+
+/** Make zeroed, sealed memory of a fixed size. Returns the fd, owned by the caller, or -errno.
+ * Source: memfd_create(2), F_ADD_SEALS. */
+int hr_memory_create(uint64_t size);
+
+#endif

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+#include "connection.h"
+
+#include <errno.h>
+#include <linux/virtio_gpu.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <wayland-server-core.h>
+
+#include "../gpu/context.h"
+#include "../gpu/device.h"
+#include "../wayland/context.h"
+#include "fd.h"
+#include "host.h"
+#include "limits.h"
+#include "log.h"
+
+/* Packets handled per wake-up, so that other guests and compositors get their turn. */
+#define PACKETS_PER_WAKEUP 64
+/* Packet header, pushed parts. */
+#define MAX_IOVS (1 + HR_MAX_PUSH_IOVS)
+
+union fd_control {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(SK_MAX_FDS * sizeof(int))];
+};
+
+/* A packet that the socket did not take yet. */
+struct out_packet {
+	struct wl_list link; /* hr_connection.out */
+	size_t len;
+	size_t n_fds;
+	int fds[SK_MAX_FDS]; /* owned */
+	uint8_t bytes[];
+};
+
+struct hr_connection {
+	struct wl_list link; /* hr_connection_owner.connections */
+	struct hr_connection_owner *owner;
+	int socket_fd;
+	bool dead; /* to be destroyed as soon as nobody uses it */
+	struct hr_device *device;
+	struct wl_event_source *source, *reaper; /* reaper: NULL unless dead */
+	uint32_t mask;				 /* of source */
+	struct wl_list out;			 /* out_packet.link */
+	size_t out_bytes;
+};
+
+static void on_reap(void *data)
+{
+	struct hr_connection *conn = data;
+	conn->reaper = NULL; /* the loop removes a source that ran */
+	hr_connection_destroy(conn);
+}
+
+/* The device may be in the middle of something: end it from the loop. */
+static void kill_later(struct hr_connection *conn, const char *reason)
+{
+	if (conn->dead) {
+		return;
+	}
+	conn->dead = true;
+	if (reason) {
+		br_log_peer(BR_LOG_WARN, "socket: connection dropped: %s", reason);
+	}
+	conn->reaper = wl_event_loop_add_idle(conn->owner->host->loop, on_reap, conn);
+}
+
+/* --- out --- */
+
+static void set_mask(struct hr_connection *conn)
+{
+	uint32_t mask = wl_list_empty(&conn->out) ? 0 : WL_EVENT_WRITABLE;
+	/* Who does not take answers may not ask for more. */
+	if (conn->out_bytes <= BR_LIMIT_OUT_BYTES / 4) {
+		mask |= WL_EVENT_READABLE;
+	}
+	if (mask != conn->mask && wl_event_source_fd_update(conn->source, mask) == 0) {
+		conn->mask = mask;
+	}
+}
+
+static ssize_t send_packet(int socket_fd, const struct iovec *iov, size_t n_iov, const int *fds,
+			   size_t n_fds)
+{
+	union fd_control control;
+	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n_iov};
+	if (n_fds > 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
+	}
+	ssize_t n = sendmsg(socket_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return n < 0 ? -errno : n;
+}
+
+static void out_packet_destroy(struct hr_connection *conn, struct out_packet *packet)
+{
+	conn->out_bytes -= packet->len;
+	wl_list_remove(&packet->link);
+	for (size_t i = 0; i < packet->n_fds; i++) {
+		br_fd_clear(&packet->fds[i]);
+	}
+	free(packet);
+}
+
+static void enqueue(struct hr_connection *conn, const struct iovec *iov, size_t n_iov,
+		    const int *fds, size_t n_fds)
+{
+	size_t len = 0;
+	for (size_t i = 0; i < n_iov; i++) {
+		len += iov[i].iov_len;
+	}
+	struct out_packet *packet = NULL;
+	if (conn->out_bytes + len <= BR_LIMIT_OUT_BYTES) {
+		packet = malloc(sizeof(*packet) + len);
+	}
+	if (!packet) {
+		kill_later(conn, "it does not read its packets");
+		return;
+	}
+	packet->len = 0;
+	for (size_t i = 0; i < n_iov; i++) {
+		if (iov[i].iov_len > 0) {
+			memcpy(packet->bytes + packet->len, iov[i].iov_base, iov[i].iov_len);
+			packet->len += iov[i].iov_len;
+		}
+	}
+	wl_list_insert(conn->out.prev, &packet->link);
+	conn->out_bytes += packet->len;
+	for (packet->n_fds = 0; packet->n_fds < n_fds; packet->n_fds++) {
+		int copy = br_fd_dup(fds[packet->n_fds]);
+		if (copy < 0) {
+			kill_later(conn, "no more files can be opened");
+			return;
+		}
+		packet->fds[packet->n_fds] = copy;
+	}
+	set_mask(conn);
+}
+
+/* Send or queue. iov[0] is the caller's struct sk_packet. */
+static void post(struct hr_connection *conn, const struct iovec *iov, size_t n_iov, const int *fds,
+		 size_t n_fds)
+{
+	if (conn->dead) {
+		return;
+	}
+	ssize_t n = -EAGAIN;
+	if (wl_list_empty(&conn->out)) {
+		n = send_packet(conn->socket_fd, iov, n_iov, fds, n_fds);
+	}
+	/* ETOOMANYREFS: too many fds are under way already; they become fewer as they are received. */
+	if (n == -EAGAIN || n == -EINTR || n == -ENOBUFS || n == -ETOOMANYREFS) {
+		enqueue(conn, iov, n_iov, fds, n_fds);
+	} else if (n < 0) {
+		kill_later(conn, n == -EPIPE || n == -ECONNRESET ? NULL : strerror((int)-n));
+	}
+}
+
+static void flush(struct hr_connection *conn)
+{
+	while (!wl_list_empty(&conn->out)) {
+		struct out_packet *packet = wl_container_of(conn->out.next, packet, link);
+		struct iovec iov = {.iov_base = packet->bytes, .iov_len = packet->len};
+		ssize_t n = send_packet(conn->socket_fd, &iov, 1, packet->fds, packet->n_fds);
+		if (n == -EAGAIN || n == -EINTR || n == -ENOBUFS || n == -ETOOMANYREFS) {
+			break;
+		}
+		if (n < 0) {
+			kill_later(conn, NULL);
+			return;
+		}
+		out_packet_destroy(conn, packet);
+	}
+	set_mask(conn);
+	if (conn->out_bytes <= BR_HIGH_WATER_BYTES / 2 && conn->device->push_full) {
+		hr_device_resume(conn->device);
+	}
+}
+
+static void complete(void *data, uint64_t cookie, const void *response, size_t len, int fd)
+{
+	struct hr_connection *conn = data;
+	struct virtio_gpu_ctrl_hdr hdr;
+	memcpy(&hdr, response, sizeof(hdr));
+	if (hdr.type == VIRTIO_GPU_RESP_OK_NODATA && !(hdr.flags & VIRTIO_GPU_FLAG_FENCE)) {
+		return;
+	}
+	struct sk_packet packet = {.type = SK_RESPONSE, .cookie = cookie};
+	struct iovec iov[] = {
+		{.iov_base = &packet, .iov_len = sizeof(packet)},
+		{.iov_base = (void *)response, .iov_len = len},
+	};
+	post(conn, iov, 2, &fd, fd >= 0 ? 1 : 0);
+}
+
+static bool push(void *data, uint32_t ctx_id, const struct iovec *parts, size_t n_parts,
+		 const int *fds, size_t n_fds)
+{
+	struct hr_connection *conn = data;
+	struct sk_packet packet = {.type = SK_PUSH, .ctx_id = ctx_id};
+	struct iovec iov[MAX_IOVS] = {{.iov_base = &packet, .iov_len = sizeof(packet)}};
+	memcpy(iov + 1, parts, n_parts * sizeof(*parts));
+	post(conn, iov, 1 + n_parts, fds, n_fds);
+	return !conn->dead && conn->out_bytes < BR_HIGH_WATER_BYTES;
+}
+
+static const struct hr_frontend_ops frontend_ops = {.complete = complete, .push = push};
+
+/* --- in --- */
+
+/* Collect the fds of a message. Returns how many. */
+static size_t take_fds(struct msghdr *msg, int fds[SK_MAX_FDS])
+{
+	size_t n_fds = 0;
+	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS) {
+			continue;
+		}
+		size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
+			if (n_fds < SK_MAX_FDS) {
+				fds[n_fds++] = fd;
+			} else {
+				br_fd_clear(&fd);
+			}
+		}
+	}
+	return n_fds;
+}
+
+static bool handle_packet(struct hr_connection *conn, size_t len, int *fds, size_t n_fds)
+{
+	struct sk_packet packet;
+	if (len < sizeof(packet)) {
+		return false;
+	}
+	memcpy(&packet, conn->owner->packet, sizeof(packet));
+	if (packet.type != SK_REQUEST || packet.ctx_id != 0) {
+		return false;
+	}
+	struct hr_request request = {
+		.bytes = conn->owner->packet + sizeof(packet),
+		.len = len - sizeof(packet),
+		.fds = fds,
+		.n_fds = n_fds,
+		.cookie = packet.cookie,
+	};
+	hr_device_handle(conn->device, &request);
+	return true;
+}
+
+/* Returns false when nothing more is to be read now. */
+static bool receive(struct hr_connection *conn)
+{
+	union fd_control control;
+	struct iovec iov = {.iov_base = conn->owner->packet, .iov_len = SK_MAX_PACKET_BYTES};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t n = recvmsg(conn->socket_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		return false;
+	}
+	if (n < 0) {
+		kill_later(conn, errno == ECONNRESET ? NULL : strerror(errno));
+		return false;
+	}
+	int fds[SK_MAX_FDS];
+	size_t n_fds = take_fds(&msg, fds);
+	if (n == 0) {
+		kill_later(conn, NULL);
+	} else if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
+		kill_later(conn, "a packet is too large");
+	} else if (!handle_packet(conn, (size_t)n, fds, n_fds)) {
+		kill_later(conn, "a packet is not a request");
+	}
+	for (size_t i = 0; i < n_fds; i++) {
+		br_fd_clear(&fds[i]);
+	}
+	return !conn->dead;
+}
+
+static int on_socket(int fd, uint32_t mask, void *data)
+{
+	(void)fd;
+	struct hr_connection *conn = data;
+	if (conn->dead) {
+		return 0;
+	}
+	if (mask & WL_EVENT_WRITABLE) {
+		flush(conn);
+	}
+	if (mask & WL_EVENT_READABLE) {
+		for (int i = 0; i < PACKETS_PER_WAKEUP && (conn->mask & WL_EVENT_READABLE); i++) {
+			if (!receive(conn)) {
+				break;
+			}
+		}
+	} else if (mask & (WL_EVENT_HANGUP | WL_EVENT_ERROR)) {
+		kill_later(conn, NULL);
+	}
+	return 0;
+}
+
+/* --- life --- */
+
+int hr_connection_create_take(struct hr_connection_owner *owner, int *fd)
+{
+	static const struct hr_capset *const capsets[] = {&hr_wayland_capset};
+	if (owner->n_connections >= BR_LIMIT_SESSIONS) {
+		return -EMFILE;
+	}
+	struct hr_connection *conn = calloc(1, sizeof(*conn));
+	if (!conn) {
+		return -ENOMEM;
+	}
+	struct hr_frontend frontend = {
+		.ops = &frontend_ops,
+		.data = conn,
+		.extensions = XD_EXT_PIPE_CREDIT | XD_EXT_PUSH | XD_EXT_FDS,
+	};
+	conn->device = hr_device_create(owner->host, &frontend, capsets, 1);
+	conn->mask = WL_EVENT_READABLE;
+	conn->source = wl_event_loop_add_fd(owner->host->loop, *fd, conn->mask, on_socket, conn);
+	if (!conn->device || !conn->source) {
+		if (conn->source) {
+			wl_event_source_remove(conn->source);
+		}
+		hr_device_destroy(conn->device);
+		free(conn);
+		return -ENOMEM;
+	}
+	conn->owner = owner;
+	conn->socket_fd = br_fd_take(fd);
+	wl_list_init(&conn->out);
+	wl_list_insert(&owner->connections, &conn->link);
+	owner->n_connections++;
+	return 0;
+}
+
+void hr_connection_destroy(struct hr_connection *conn)
+{
+	if (conn->reaper) {
+		wl_event_source_remove(conn->reaper);
+	}
+	conn->dead = true; /* fences that end now are not answered */
+	hr_device_destroy(conn->device);
+	while (!wl_list_empty(&conn->out)) {
+		struct out_packet *packet = wl_container_of(conn->out.next, packet, link);
+		out_packet_destroy(conn, packet);
+	}
+	wl_event_source_remove(conn->source);
+	br_fd_clear(&conn->socket_fd);
+	wl_list_remove(&conn->link);
+	conn->owner->n_connections--;
+	free(conn);
+}
+
+void hr_connection_destroy_all(struct hr_connection_owner *owner)
+{
+	while (!wl_list_empty(&owner->connections)) {
+		struct hr_connection *conn =
+			wl_container_of(owner->connections.next, conn, link);
+		hr_connection_destroy(conn);
+	}
+}
