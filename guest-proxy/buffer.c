@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include "buffer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FOURCC(a, b, c, d)                                                                          \
+	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+
+static const struct format_size {
+	uint32_t format;
+	uint32_t bytes;
+} format_sizes[] = {
+	{0, 4}, /* wl_shm's own number of ARGB8888 */
+	{1, 4}, /* and of XRGB8888 */
+	{FOURCC('X', 'B', '2', '4'), 4}, {FOURCC('A', 'B', '2', '4'), 4},
+	{FOURCC('R', 'X', '2', '4'), 4}, {FOURCC('R', 'A', '2', '4'), 4},
+	{FOURCC('B', 'X', '2', '4'), 4}, {FOURCC('B', 'A', '2', '4'), 4},
+	{FOURCC('X', 'R', '3', '0'), 4}, {FOURCC('A', 'R', '3', '0'), 4},
+	{FOURCC('X', 'B', '3', '0'), 4}, {FOURCC('A', 'B', '3', '0'), 4},
+	{FOURCC('R', 'X', '3', '0'), 4}, {FOURCC('R', 'A', '3', '0'), 4},
+	{FOURCC('B', 'X', '3', '0'), 4}, {FOURCC('B', 'A', '3', '0'), 4},
+	{FOURCC('R', 'G', '2', '4'), 3}, {FOURCC('B', 'G', '2', '4'), 3},
+	{FOURCC('R', 'G', '1', '6'), 2}, {FOURCC('B', 'G', '1', '6'), 2},
+	{FOURCC('X', 'R', '1', '5'), 2}, {FOURCC('A', 'R', '1', '5'), 2},
+	{FOURCC('X', 'B', '1', '5'), 2}, {FOURCC('A', 'B', '1', '5'), 2},
+	{FOURCC('X', 'R', '1', '2'), 2}, {FOURCC('A', 'R', '1', '2'), 2},
+	{FOURCC('X', 'B', '1', '2'), 2}, {FOURCC('A', 'B', '1', '2'), 2},
+	{FOURCC('C', '8', ' ', ' '), 1}, {FOURCC('R', '8', ' ', ' '), 1},
+	{FOURCC('R', '1', '6', ' '), 2}, {FOURCC('G', 'R', '8', '8'), 2},
+	{FOURCC('R', 'G', '8', '8'), 2}, {FOURCC('X', 'R', '4', '8'), 8},
+	{FOURCC('A', 'R', '4', '8'), 8}, {FOURCC('X', 'B', '4', '8'), 8},
+	{FOURCC('A', 'B', '4', '8'), 8}, {FOURCC('X', 'R', '4', 'H'), 8},
+	{FOURCC('A', 'R', '4', 'H'), 8}, {FOURCC('X', 'B', '4', 'H'), 8},
+	{FOURCC('A', 'B', '4', 'H'), 8},
+};
+
+uint32_t gp_format_bytes(uint32_t format)
+{
+	for (size_t i = 0; i < sizeof(format_sizes) / sizeof(format_sizes[0]); i++) {
+		if (format_sizes[i].format == format) {
+			return format_sizes[i].bytes;
+		}
+	}
+	return 0;
+}
+
+bool gp_buffer_geometry_valid(const struct gp_buffer_geometry *geometry, uint64_t pool_bytes)
+{
+	if (geometry->offset < 0 || geometry->width <= 0 || geometry->height <= 0 ||
+	    geometry->stride < geometry->width) {
+		return false;
+	}
+	uint64_t bytes = (uint64_t)geometry->stride * (uint64_t)geometry->height;
+	return bytes <= INT32_MAX && (uint64_t)geometry->offset + bytes <= pool_bytes;
+}
+
+struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *blob,
+				   const struct gp_buffer_geometry *geometry,
+				   struct gp_stats *stats)
+{
+	struct gp_buffer *buffer = calloc(1, sizeof(*buffer));
+	if (buffer == NULL) {
+		return NULL;
+	}
+	buffer->mapping = gp_mapping_ref(mapping);
+	buffer->blob = gp_blob_ref(blob);
+	buffer->geometry = *geometry;
+	buffer->stats = stats;
+	buffer->whole = true;
+	wl_list_init(&buffer->link);
+	return buffer;
+}
+
+struct gp_blob *gp_buffer_destroy(struct gp_buffer *buffer)
+{
+	if (buffer == NULL) {
+		return NULL;
+	}
+	struct gp_blob *blob = buffer->blob;
+	wl_list_remove(&buffer->link);
+	buffer->mapping = gp_mapping_unref(buffer->mapping);
+	free(buffer);
+	return blob;
+}
+
+static void copy(struct gp_buffer *buffer, uint64_t at, uint64_t bytes)
+{
+	memcpy(buffer->blob->map + at, buffer->mapping->bytes + at, bytes);
+	buffer->stats->copied_bytes += bytes;
+}
+
+static void copy_whole(struct gp_buffer *buffer, uint32_t pixel_bytes)
+{
+	const struct gp_buffer_geometry *g = &buffer->geometry;
+	uint64_t at = (uint64_t)g->offset;
+	uint64_t bytes = (uint64_t)g->stride * (uint64_t)g->height;
+	if (pixel_bytes == 0) {
+		/* More planes may follow, of up to the size of the first and up to three in all. */
+		uint64_t size = buffer->mapping->size;
+		uint64_t rest = (size < buffer->blob->size ? size : buffer->blob->size) - at;
+		bytes = bytes * 3 < rest ? bytes * 3 : rest;
+	}
+	copy(buffer, at, bytes);
+	buffer->stats->full_frames++;
+}
+
+static void copy_rect(struct gp_buffer *buffer, const struct gp_rect *rect, uint64_t pixel_bytes)
+{
+	uint64_t stride = (uint64_t)buffer->geometry.stride;
+	uint64_t at = (uint64_t)buffer->geometry.offset + (uint64_t)rect->y0 * stride +
+		      (uint64_t)rect->x0 * pixel_bytes;
+	uint64_t bytes = (uint64_t)(rect->x1 - rect->x0) * pixel_bytes;
+	uint64_t rows = (uint64_t)(rect->y1 - rect->y0);
+	if (bytes == stride) {
+		copy(buffer, at, bytes * rows);
+		return;
+	}
+	for (; rows > 0; rows--, at += stride) {
+		copy(buffer, at, bytes);
+	}
+}
+
+int gp_buffer_sync(struct gp_buffer *buffer)
+{
+	const struct gp_buffer_geometry *g = &buffer->geometry;
+	const struct gp_rect all = {0, 0, g->width, g->height};
+	uint32_t pixel_bytes = gp_format_bytes(g->format);
+	bool rows_fit = (uint64_t)g->width * pixel_bytes <= (uint64_t)g->stride;
+	if (buffer->whole || (buffer->damage.count > 0 && (pixel_bytes == 0 || !rows_fit))) {
+		copy_whole(buffer, pixel_bytes);
+	} else {
+		for (uint32_t i = 0; i < buffer->damage.count; i++) {
+			struct gp_rect rect = gp_rect_intersect(&buffer->damage.rects[i], &all);
+			if (!gp_rect_empty(&rect)) {
+				copy_rect(buffer, &rect, pixel_bytes);
+			}
+		}
+	}
+	buffer->whole = false;
+	gp_damage_clear(&buffer->damage);
+	return buffer->mapping->broken ? -EFAULT : 0;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Mirrored wl_shm buffers: the client's memory on one side, the same bytes in memory that the host
+ * has too on the other, and what of them differs.
+ */
+#ifndef GP_BUFFER_H
+#define GP_BUFFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <wayland-util.h>
+
+#include "channel.h"
+#include "damage.h"
+#include "mapping.h"
+
+/** Counters of the process, for --stats. */
+struct gp_stats {
+	uint64_t copied_bytes;
+	uint64_t full_frames; /* copies of a whole buffer */
+	uint64_t clients;     /* ever accepted */
+};
+
+/** Where a buffer lies in its pool. */
+struct gp_buffer_geometry {
+	int32_t offset, stride; /* bytes */
+	int32_t width, height;	/* pixels */
+	uint32_t format;	/* enum wl_shm.format */
+};
+
+/** A mirrored buffer. Owned by its wl_buffer object. */
+struct gp_buffer {
+	struct gp_mapping *mapping; /* one reference */
+	struct gp_blob *blob;	    /* one reference */
+	struct gp_buffer_geometry geometry;
+	struct gp_stats *stats;
+	bool whole;		 /* everything may differ, damage does not count */
+	struct gp_damage damage; /* what differs, in pixels */
+	void *surface;		 /* the one it was attached to last; may be NULL */
+	struct wl_list link;	 /* gp_surface.buffers; on itself while surface is NULL */
+};
+
+/** Check a geometry against a pool of pool_bytes, as libwayland does. */
+bool gp_buffer_geometry_valid(const struct gp_buffer_geometry *geometry, uint64_t pool_bytes);
+
+/** Make a buffer with references of its own to both memories; everything differs. The geometry was
+ * checked against the sizes of both. NULL if memory is out. */
+struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *blob,
+				   const struct gp_buffer_geometry *geometry,
+				   struct gp_stats *stats);
+
+/** Leave the surface's list and free. NULL is fine. The blob's reference is handed to the caller,
+ * since messages on their way may still name it. */
+struct gp_blob *gp_buffer_destroy(struct gp_buffer *buffer);
+
+/** Copy what differs to the host's side, and note that nothing differs any more.
+ * Returns 0; -EFAULT the client's file is shorter than its pool. */
+int gp_buffer_sync(struct gp_buffer *buffer);
+
+/** Bytes per pixel of a format with a single plane of whole pixels; 0 for all others. Source:
+ * wl_shm.format, drm_fourcc.h. */
+uint32_t gp_format_bytes(uint32_t format);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the hooks of one client share: br_relay_data() of its relay. Loop thread only.
+ */
+#ifndef GP_CONTEXT_H
+#define GP_CONTEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <wayland-util.h>
+
+#include "buffer.h"
+#include "channel.h"
+#include "relay.h"
+
+enum gp_alloc_state {
+	GP_ALLOC_IDLE,
+	GP_ALLOC_RUNNING, /* gp_context_alloc_done() follows */
+	GP_ALLOC_DONE,
+};
+
+/** State of one client's hooks; inside struct gp_client. */
+struct gp_context {
+	bool mirror; /* wl_shm pools are mirrored; otherwise handed on as fds */
+	struct gp_stats *stats;
+	struct gp_channel *channel; /* borrowed; NULL once it is gone */
+	/* The allocation that a hook waited for has ended: let the requests go on. */
+	void (*wake)(struct gp_context *context);
+	struct wl_list surfaces; /* gp_surface.link */
+
+	/* One allocation at a time: the requests stand still meanwhile. */
+	enum gp_alloc_state alloc_state;
+	bool alloc_sync; /* inside gp_channel_alloc_blob() */
+	int alloc_err;
+	struct gp_blob *alloc_blob; /* owned; of GP_ALLOC_DONE */
+
+	/* Owned references that end when everything queued has been sent: messages name them. */
+	struct gp_blob **retired;
+	size_t retired_count, retired_capacity;
+};
+
+/** Prepare a context; channel and wake are set by the client. */
+void gp_context_init(struct gp_context *context, bool mirror, struct gp_stats *stats);
+
+/** Drop what it owns and zero it. After the relay and the channel are gone. */
+void gp_context_finish(struct gp_context *context);
+
+/** The context of a relay. */
+static inline struct gp_context *gp_context_of(struct br_relay *relay)
+{
+	return br_relay_data(relay);
+}
+
+/** Allocate a blob for a hook. Returns 0 and the caller's reference in *ret_blob; -EAGAIN: return
+ * BR_AGAIN and call this again with the same size when the hook is called again; else -errno. */
+int gp_context_alloc(struct gp_context *context, uint64_t size, struct gp_blob **ret_blob);
+
+/** Drop a reference once all that is queued has been sent. NULL is fine. */
+void gp_context_retire(struct gp_context *context, struct gp_blob *blob);
+
+/** All that was queued has been sent. */
+void gp_context_release_retired(struct gp_context *context);
+
+/** The mirrored buffer behind a wl_buffer; NULL for others. object may be NULL. */
+struct gp_buffer *gp_buffer_of(const struct br_object *object);
+
+/** A buffer is about to be freed: no surface may keep it. */
+void gp_surfaces_forget(struct gp_context *context, const struct gp_buffer *buffer);
+
+/** Bring the host's copy up to date. Ends the client if its file is too short; then returns false.
+ * object: to report the error on, may be NULL. */
+bool gp_buffer_sync_or_fail(struct br_relay *relay, struct br_object *object,
+			    struct gp_buffer *buffer);
+
+/** Follow the wl_shm global, when bound, so that pools can be made later. */
+int gp_shm_bound(struct br_object *shm);
+
+/** The state of a wl_surface, made when first needed; NULL if memory is out. */
+struct gp_surface *gp_surface_get(struct br_relay *relay, struct br_object *object);
+
+#endif

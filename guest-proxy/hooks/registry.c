@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the host announces, cut down to what the tables can carry.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "br-tables.h"
+#include "context.h"
+#include "gp-hooks.h"
+#include "limits.h"
+#include "wire.h"
+
+/* Removed globals that a late bind may still name. */
+#define MAX_REMOVED 64
+
+struct global {
+	uint32_t name;
+	uint16_t iface;
+	uint16_t version; /* as announced to the client */
+	bool removed;
+};
+
+/* Data of a wl_registry. */
+struct registry {
+	struct global *globals; /* oldest first */
+	uint32_t count, capacity;
+	uint32_t removed_count;
+};
+
+static void registry_destroy(struct br_relay *relay, struct br_object *object)
+{
+	struct registry *registry = object->data;
+	(void)relay;
+	free(registry->globals);
+	free(registry);
+	object->data = NULL;
+}
+
+static struct registry *registry_get(struct br_object *object)
+{
+	if (object->data == NULL) {
+		object->data = calloc(1, sizeof(struct registry));
+		object->destroy = object->data != NULL ? registry_destroy : NULL;
+	}
+	return object->data;
+}
+
+static struct global *find_global(const struct registry *registry, uint32_t name)
+{
+	/* The newest first: a name may come back. */
+	for (uint32_t i = registry->count; i > 0; i--) {
+		if (registry->globals[i - 1].name == name) {
+			return &registry->globals[i - 1];
+		}
+	}
+	return NULL;
+}
+
+static void remove_at(struct registry *registry, uint32_t index)
+{
+	registry->count--;
+	memmove(&registry->globals[index], &registry->globals[index + 1],
+		(registry->count - index) * sizeof(*registry->globals));
+}
+
+static void forget_oldest_removed(struct registry *registry)
+{
+	for (uint32_t i = 0; i < registry->count; i++) {
+		if (registry->globals[i].removed) {
+			remove_at(registry, i);
+			registry->removed_count--;
+			return;
+		}
+	}
+}
+
+static bool add_global(struct registry *registry, const struct global *global)
+{
+	if (registry->count - registry->removed_count >= BR_LIMIT_GLOBALS) {
+		return false;
+	}
+	if (registry->count == registry->capacity) {
+		uint32_t capacity = registry->capacity ? registry->capacity * 2 : 64;
+		void *grown = realloc(registry->globals, capacity * sizeof(*registry->globals));
+		if (grown == NULL) {
+			return false;
+		}
+		registry->globals = grown;
+		registry->capacity = capacity;
+	}
+	registry->globals[registry->count++] = *global;
+	return true;
+}
+
+enum br_verdict gp_hook_wl_registry_global(struct br_relay *relay, struct br_msg *msg,
+					   const struct br_args_wl_registry_global *args)
+{
+	uint16_t index = br_iface_find(args->interface_name);
+	struct registry *registry = registry_get(msg->object);
+	if (registry == NULL || index == BR_IFACE_ANY || args->version == 0) {
+		return BR_DROP;
+	}
+	const struct br_iface *iface = &br_ifaces[index];
+	if (!(iface->flags & BR_IFACE_GLOBAL) || iface->flags & BR_IFACE_HIDDEN ||
+	    iface->safe_version == 0) {
+		return BR_DROP;
+	}
+	struct global global = {
+		.name = args->name,
+		.iface = index,
+		.version = (uint16_t)(args->version < iface->safe_version ? args->version
+									  : iface->safe_version),
+	};
+	struct global *old = find_global(registry, args->name);
+	if (old != NULL && !old->removed) {
+		*old = global;
+	} else if (!add_global(registry, &global)) {
+		br_relay_refused(relay, "more than %u globals", BR_LIMIT_GLOBALS);
+		return BR_DROP;
+	}
+	msg->args[2].u = global.version;
+	return BR_FORWARD;
+}
+
+enum br_verdict
+gp_hook_wl_registry_global_remove(struct br_relay *relay, struct br_msg *msg,
+				  const struct br_args_wl_registry_global_remove *args)
+{
+	struct registry *registry = registry_get(msg->object);
+	struct global *global = registry != NULL ? find_global(registry, args->name) : NULL;
+	(void)relay;
+	if (global == NULL || global->removed) {
+		return BR_DROP;
+	}
+	global->removed = true;
+	if (++registry->removed_count > MAX_REMOVED) {
+		forget_oldest_removed(registry);
+	}
+	return BR_FORWARD;
+}
+
+enum br_verdict gp_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *msg,
+					 const struct br_args_wl_registry_bind *args)
+{
+	struct registry *registry = registry_get(msg->object);
+	struct global *global = registry != NULL ? find_global(registry, args->name) : NULL;
+	struct br_object *object = msg->args[3].object;
+	if (global == NULL || global->iface != object->iface) {
+		br_relay_client_error(relay, msg->object, BR_ERROR_INVALID_OBJECT,
+				      "bind: no global %s with name %u",
+				      br_ifaces[object->iface].name, args->name);
+		return BR_DROP;
+	}
+	if (object->version > global->version) {
+		br_relay_client_error(relay, msg->object, BR_ERROR_INVALID_OBJECT,
+				      "bind: %s is offered in version %u, not %u",
+				      br_ifaces[object->iface].name, global->version,
+				      object->version);
+		return BR_DROP;
+	}
+	if (object->iface == BR_IFACE_WL_SHM && gp_context_of(relay)->mirror &&
+	    gp_shm_bound(object) < 0) {
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
+		return BR_DROP;
+	}
+	return BR_FORWARD;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Mirrored wl_shm pools: the host gets memory of its own kind for each, and each buffer remembers
+ * the memory that it was made in.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "br-tables.h"
+#include "context.h"
+#include "fd.h"
+#include "gp-hooks.h"
+#include "limits.h"
+#include "wire.h"
+
+/* Source: wayland.xml, enum wl_shm.error. */
+enum shm_error { SHM_INVALID_FORMAT, SHM_INVALID_STRIDE, SHM_INVALID_FD };
+
+/* Data of a wl_shm. Outlives it while pools refer to it. */
+struct shm {
+	uint32_t refs;
+	struct br_object *object; /* NULL once it is gone */
+};
+
+/* Data of a wl_shm_pool. */
+struct pool {
+	struct shm *shm;	     /* one reference */
+	int fd;			     /* the client's file */
+	struct gp_mapping *mapping;  /* of the newest size */
+	struct gp_blob *blob;	     /* at least as large */
+	struct br_object *successor; /* the server's pool for it after a resize; NULL: its own */
+};
+
+static void shm_unref(struct shm *shm)
+{
+	if (shm != NULL && --shm->refs == 0) {
+		free(shm);
+	}
+}
+
+static void shm_destroy(struct br_relay *relay, struct br_object *object)
+{
+	struct shm *shm = object->data;
+	(void)relay;
+	shm->object = NULL;
+	object->data = NULL;
+	shm_unref(shm);
+}
+
+int gp_shm_bound(struct br_object *object)
+{
+	struct shm *shm = calloc(1, sizeof(*shm));
+	if (shm == NULL) {
+		return -ENOMEM;
+	}
+	shm->refs = 1;
+	shm->object = object;
+	object->data = shm;
+	object->destroy = shm_destroy;
+	return 0;
+}
+
+static void pool_destroy(struct br_relay *relay, struct br_object *object)
+{
+	struct pool *pool = object->data;
+	shm_unref(pool->shm);
+	br_fd_clear(&pool->fd);
+	pool->mapping = gp_mapping_unref(pool->mapping);
+	gp_context_retire(gp_context_of(relay), pool->blob);
+	free(pool);
+	object->data = NULL;
+}
+
+/* Get memory of both kinds for size bytes of a client's file. Returns as gp_context_alloc(), having
+ * ended the client unless that is 0 or -EAGAIN. */
+static int prepare(struct br_relay *relay, struct br_msg *msg, int fd, int32_t size,
+		   uint64_t alloc_bytes, struct gp_mapping **ret_mapping, struct gp_blob **ret_blob)
+{
+	struct gp_mapping *mapping;
+	int ret = gp_mapping_create(fd, (size_t)size, &mapping);
+	if (ret < 0) {
+		br_relay_client_error(relay, msg->object, SHM_INVALID_FD,
+				      "%s: can't map %d bytes of the file: %s", msg->desc->name,
+				      size, strerror(-ret));
+		return ret;
+	}
+	if (alloc_bytes > 0) {
+		ret = gp_context_alloc(gp_context_of(relay), alloc_bytes, ret_blob);
+	}
+	if (ret < 0) {
+		(void)gp_mapping_unref(mapping);
+		if (ret != -EAGAIN) {
+			br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY,
+					      "%s: the host gives no memory for %" PRIu64
+					      " bytes: %s",
+					      msg->desc->name, alloc_bytes, strerror(-ret));
+		}
+		return ret;
+	}
+	*ret_mapping = mapping;
+	return 0;
+}
+
+enum br_verdict gp_hook_wl_shm_create_pool(struct br_relay *relay, struct br_msg *msg,
+					   const struct br_args_wl_shm_create_pool *args)
+{
+	struct shm *shm = msg->object->data;
+	struct br_handle *handle = &msg->handles[0];
+	struct br_object *object = msg->args[0].object;
+	if (!gp_context_of(relay)->mirror) {
+		return BR_FORWARD;
+	}
+	if (args->size <= 0 || args->size > (int32_t)BR_LIMIT_POOL_BYTES || shm == NULL) {
+		br_relay_client_error(relay, msg->object, SHM_INVALID_STRIDE,
+				      "create_pool: invalid size (%d)", args->size);
+		return BR_DROP;
+	}
+	struct pool *pool = calloc(1, sizeof(*pool));
+	if (pool == NULL) {
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
+		return BR_DROP;
+	}
+	int ret = prepare(relay, msg, handle->fd, args->size, (uint64_t)args->size, &pool->mapping,
+			  &pool->blob);
+	if (ret < 0) {
+		free(pool);
+		return ret == -EAGAIN ? BR_AGAIN : BR_DROP;
+	}
+	pool->shm = shm;
+	shm->refs++;
+	pool->fd = br_fd_take(&handle->fd);
+	object->data = pool;
+	object->destroy = pool_destroy;
+	handle->res_id = pool->blob->res_id;
+	return BR_FORWARD;
+}
+
+/* Give the host a pool in the new memory, in place of the one before. */
+static int replace_server_pool(struct br_relay *relay, struct br_object *object, struct pool *pool,
+			       struct gp_blob *blob, int32_t size)
+{
+	struct br_object *successor =
+		br_relay_create_server_object(relay, BR_IFACE_WL_SHM_POOL, object->version);
+	if (successor == NULL) {
+		return -ENOMEM;
+	}
+	struct br_handle handle = {.fd = -1, .kind = BR_FD_SHM, .res_id = blob->res_id};
+	union br_arg args[3] = {{.object = successor}, {.handle = 0}, {.i = size}};
+	int ret = br_relay_send(relay, BR_REQUEST, pool->shm->object, BR_REQ_WL_SHM_CREATE_POOL,
+				args, &handle);
+	if (ret == 0 && pool->successor != NULL) {
+		ret = br_relay_send(relay, BR_REQUEST, pool->successor, BR_REQ_WL_SHM_POOL_DESTROY,
+				    NULL, NULL);
+	}
+	pool->successor = successor;
+	return ret;
+}
+
+/* The host's memory is large enough already, only its pool is told. */
+static enum br_verdict grow_in_place(struct br_relay *relay, struct pool *pool, int32_t size)
+{
+	const union br_arg arg = {.i = size};
+	if (pool->successor == NULL) {
+		return BR_FORWARD;
+	}
+	(void)br_relay_send(relay, BR_REQUEST, pool->successor, BR_REQ_WL_SHM_POOL_RESIZE, &arg,
+			    NULL);
+	return BR_DROP;
+}
+
+enum br_verdict gp_hook_wl_shm_pool_resize(struct br_relay *relay, struct br_msg *msg,
+					   const struct br_args_wl_shm_pool_resize *args)
+{
+	struct pool *pool = msg->object->data;
+	struct gp_mapping *mapping;
+	struct gp_blob *blob = NULL;
+	if (pool == NULL) {
+		return BR_FORWARD;
+	}
+	if (args->size <= 0 || args->size > (int32_t)BR_LIMIT_POOL_BYTES ||
+	    (size_t)args->size < pool->mapping->size) {
+		br_relay_client_error(relay, msg->object, SHM_INVALID_FD,
+				      "resize: invalid size (%d), it was %zu", args->size,
+				      pool->mapping->size);
+		return BR_DROP;
+	}
+	if (pool->shm->object == NULL) {
+		br_relay_client_error(relay, msg->object, SHM_INVALID_FD,
+				      "resize after wl_shm.release is not supported");
+		return BR_DROP;
+	}
+	bool fits = (uint64_t)args->size <= pool->blob->size;
+	/* Pools grow in many small steps: twice the size each time makes few new ones. */
+	uint64_t wanted = pool->blob->size * 2;
+	wanted = wanted > BR_LIMIT_POOL_BYTES ? BR_LIMIT_POOL_BYTES : wanted;
+	wanted = wanted < (uint64_t)args->size ? (uint64_t)args->size : wanted;
+	int ret = prepare(relay, msg, pool->fd, args->size, fits ? 0 : wanted, &mapping, &blob);
+	if (ret < 0) {
+		return ret == -EAGAIN ? BR_AGAIN : BR_DROP;
+	}
+	(void)gp_mapping_unref(pool->mapping);
+	pool->mapping = mapping;
+	if (fits) {
+		return grow_in_place(relay, pool, args->size);
+	}
+	if (replace_server_pool(relay, msg->object, pool, blob, args->size) < 0) {
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "resize: out of memory");
+	}
+	gp_context_retire(gp_context_of(relay), pool->blob);
+	pool->blob = blob;
+	return BR_DROP;
+}
+
+enum br_verdict gp_hook_wl_shm_pool_destroy(struct br_relay *relay, struct br_msg *msg,
+					    const struct br_args_wl_shm_pool_destroy *args)
+{
+	struct pool *pool = msg->object->data;
+	(void)args;
+	if (pool != NULL && pool->successor != NULL) {
+		(void)br_relay_send(relay, BR_REQUEST, pool->successor, BR_REQ_WL_SHM_POOL_DESTROY,
+				    NULL, NULL);
+		pool->successor = NULL;
+	}
+	return BR_FORWARD;
+}
+
+static void buffer_object_destroy(struct br_relay *relay, struct br_object *object)
+{
+	struct gp_context *context = gp_context_of(relay);
+	gp_surfaces_forget(context, object->data);
+	gp_context_retire(context, gp_buffer_destroy(object->data));
+	object->data = NULL;
+}
+
+enum br_verdict
+gp_hook_wl_shm_pool_create_buffer(struct br_relay *relay, struct br_msg *msg,
+				  const struct br_args_wl_shm_pool_create_buffer *args)
+{
+	struct pool *pool = msg->object->data;
+	struct br_object *object = msg->args[0].object;
+	const struct gp_buffer_geometry geometry = {
+		.offset = args->offset,
+		.stride = args->stride,
+		.width = args->width,
+		.height = args->height,
+		.format = args->format,
+	};
+	if (pool == NULL) {
+		return BR_FORWARD;
+	}
+	if (!gp_buffer_geometry_valid(&geometry, pool->mapping->size)) {
+		br_relay_client_error(relay, msg->object, SHM_INVALID_STRIDE,
+				      "create_buffer: invalid offset, width, height or stride "
+				      "(%d, %dx%d, %d)",
+				      args->offset, args->width, args->height, args->stride);
+		return BR_DROP;
+	}
+	object->data = gp_buffer_create(pool->mapping, pool->blob, &geometry,
+					gp_context_of(relay)->stats);
+	if (object->data == NULL) {
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
+		return BR_DROP;
+	}
+	object->destroy = buffer_object_destroy;
+	if (pool->successor == NULL) {
+		return BR_FORWARD;
+	}
+	(void)br_relay_send(relay, BR_REQUEST, pool->successor, BR_REQ_WL_SHM_POOL_CREATE_BUFFER,
+			    msg->args, NULL);
+	return BR_DROP;
+}
+
+struct gp_buffer *gp_buffer_of(const struct br_object *object)
+{
+	/* Others hooks may keep something else in a wl_buffer. */
+	return object != NULL && object->destroy == buffer_object_destroy ? object->data : NULL;
+}
+
+bool gp_buffer_sync_or_fail(struct br_relay *relay, struct br_object *object,
+			    struct gp_buffer *buffer)
+{
+	if (gp_buffer_sync(buffer) == 0) {
+		return true;
+	}
+	br_relay_client_error(relay, object, SHM_INVALID_FD,
+			      "the shared memory file is shorter than its wl_shm_pool");
+	return false;
+}
+
+enum br_verdict
+gp_hook_xdg_toplevel_icon_v1_add_buffer(struct br_relay *relay, struct br_msg *msg,
+					const struct br_args_xdg_toplevel_icon_v1_add_buffer *args)
+{
+	struct gp_buffer *buffer = gp_buffer_of(args->buffer);
+	if (buffer != NULL) {
+		buffer->whole = true;
+		if (!gp_buffer_sync_or_fail(relay, msg->args[0].object, buffer)) {
+			return BR_DROP;
+		}
+	}
+	return BR_FORWARD;
+}

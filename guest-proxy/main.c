@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * causeway-guest: one process, one thread, one event loop (libwayland's).
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wayland-server-core.h>
+
+#include "app.h"
+#include "check.h"
+#include "log.h"
+#include "options.h"
+#include "server.h"
+#include "systemd.h"
+#include "trace.h"
+
+struct program {
+	struct gp_options options;
+	struct wl_event_loop *loop;
+	struct gp_server server;
+	struct gp_app app;
+	struct wl_event_source *signals[4];
+	bool quit;
+};
+
+static int handle_quit_signal(int signal_number, void *data)
+{
+	struct program *program = data;
+	if (program->app.pid != 0) {
+		(void)kill(program->app.pid, signal_number);
+	} else {
+		program->quit = true;
+	}
+	return 0;
+}
+
+static int handle_child(int signal_number, void *data)
+{
+	struct program *program = data;
+	(void)signal_number;
+	if (gp_app_reap(&program->app)) {
+		program->quit = true;
+	}
+	return 0;
+}
+
+static int handle_stats(int signal_number, void *data)
+{
+	struct program *program = data;
+	(void)signal_number;
+	gp_server_print_stats(&program->server);
+	return 0;
+}
+
+static int watch_signals(struct program *program)
+{
+	static const struct {
+		int number;
+		wl_event_loop_signal_func_t handle;
+	} wanted[] = {
+		{SIGTERM, handle_quit_signal},
+		{SIGINT, handle_quit_signal},
+		{SIGCHLD, handle_child},
+		{SIGUSR1, handle_stats},
+	};
+	(void)signal(SIGPIPE, SIG_IGN);
+	for (unsigned i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		program->signals[i] = wl_event_loop_add_signal(program->loop, wanted[i].number,
+							       wanted[i].handle, program);
+		if (program->signals[i] == NULL) {
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static int start_app(struct program *program)
+{
+	char **argv = program->options.app;
+	if (argv == NULL) {
+		return 0;
+	}
+	if (program->server.name == NULL) {
+		br_log(BR_LOG_ERROR, "guest: the socket from systemd has no name for %s", argv[0]);
+		return -EINVAL;
+	}
+	int ret = gp_app_start(&program->app, argv, program->server.name);
+	if (ret < 0) {
+		br_log(BR_LOG_ERROR, "guest: can't start %s: %s", argv[0], strerror(-ret));
+	}
+	return ret;
+}
+
+/* Returns the exit status. */
+static int run(struct program *program)
+{
+	if (watch_signals(program) < 0) {
+		br_log(BR_LOG_ERROR, "guest: can't watch signals");
+		return EXIT_FAILURE;
+	}
+	if (gp_server_init(&program->server, program->loop, &program->options) < 0) {
+		return EXIT_FAILURE;
+	}
+	int status = EXIT_SUCCESS;
+	if (start_app(program) < 0) {
+		status = EXIT_FAILURE;
+		program->quit = true;
+	} else {
+		gp_systemd_notify("READY=1");
+	}
+	while (!program->quit) {
+		if (wl_event_loop_dispatch(program->loop, -1) < 0 && errno != EINTR) {
+			br_log(BR_LOG_ERROR, "guest: event loop: %s", strerror(errno));
+			status = EXIT_FAILURE;
+			break;
+		}
+	}
+	gp_systemd_notify("STOPPING=1");
+	gp_server_drain(&program->server);
+	if (program->options.stats) {
+		gp_server_print_stats(&program->server);
+	}
+	gp_server_finish(&program->server);
+	return program->options.app != NULL && status == EXIT_SUCCESS ? program->app.status : status;
+}
+
+int main(int argc, char **argv)
+{
+	static struct program program;
+	int status = gp_options_parse(&program.options, argc, argv);
+	if (status >= 0) {
+		return status;
+	}
+	br_log_init("causeway-guest", program.options.log_level);
+	if (program.options.trace != NULL && br_trace_enable(program.options.trace, stderr) < 0) {
+		fprintf(stderr, "causeway-guest: guest: --trace '%s': it must be like "
+				"client=N,iface=NAME\n", program.options.trace);
+		return 2;
+	}
+	program.loop = wl_event_loop_create();
+	if (program.loop == NULL) {
+		br_log(BR_LOG_ERROR, "guest: can't make an event loop: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	status = program.options.check ? gp_check(&program.options, program.loop) : run(&program);
+	for (unsigned i = 0; i < sizeof(program.signals) / sizeof(program.signals[0]); i++) {
+		if (program.signals[i] != NULL) {
+			wl_event_source_remove(program.signals[i]);
+		}
+	}
+	wl_event_loop_destroy(program.loop);
+	return status;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cross_domain.h"
+
+#define USAGE_ERROR 2
+
+enum long_only { OPT_EXTENSIONS = 256, OPT_TRACE, OPT_LOG_LEVEL, OPT_STATS, OPT_CHECK, OPT_SHM };
+
+static const struct option long_options[] = {
+	{"socket", required_argument, NULL, 's'},
+	{"transport", required_argument, NULL, 't'},
+	{"shm", required_argument, NULL, OPT_SHM},
+	{"extensions", required_argument, NULL, OPT_EXTENSIONS},
+	{"trace", optional_argument, NULL, OPT_TRACE},
+	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+	{"verbose", no_argument, NULL, 'v'},
+	{"quiet", no_argument, NULL, 'q'},
+	{"stats", no_argument, NULL, OPT_STATS},
+	{"check", no_argument, NULL, OPT_CHECK},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'V'},
+	{0},
+};
+
+static void print_help(void)
+{
+	printf("Usage: causeway-guest [OPTIONS] [-- APP ARGS...]\n"
+	       "\n"
+	       "Wayland proxy: shows the windows of programs here on the host's desktop, through\n"
+	       "causeway-host there.\n"
+	       "\n"
+	       "With APP: runs it with WAYLAND_DISPLAY set, and exits with its status when it ends.\n"
+	       "\n"
+	       "  -s, --socket NAME       listen on NAME in $XDG_RUNTIME_DIR, or on an absolute path\n"
+	       "                          (default: the first free one of wayland-1, wayland-2, ...)\n"
+	       "  -t, --transport T       way to the host: socket:PATH, the socket that causeway-host\n"
+	       "                          --socket PATH listens on (default: $CAUSEWAY_TRANSPORT)\n"
+	       "      --shm MODE          pass: hand wl_shm memory on; mirror: copy what has changed;\n"
+	       "                          auto: pass where the transport can (default)\n"
+	       "      --extensions LIST   of pipe-credit,push,fds: use at most these; or none, or all\n"
+	       "      --trace[=FILTER]    print each message; FILTER: client=N,iface=NAME,...\n"
+	       "      --log-level LEVEL   error, warn, info (default) or debug\n"
+	       "  -v, --verbose           the same as --log-level debug\n"
+	       "  -q, --quiet             the same as --log-level error\n"
+	       "      --stats             print counters at the end (and always on SIGUSR1)\n"
+	       "      --check             say what is there and what is missing, and exit\n"
+	       "  -h, --help              print this\n"
+	       "  -V, --version           print the version\n"
+	       "\n"
+	       "Exit status: 0; 1 failure; 2 usage error; with APP its own (128+N: ended by signal N;\n"
+	       "126: APP can't be run; 127: not found).\n");
+}
+
+static int usage_error(const char *what, const char *value, const char *hint)
+{
+	fprintf(stderr, "causeway-guest: guest: %s '%s': %s\n", what, value, hint);
+	return USAGE_ERROR;
+}
+
+static int parse_transport(struct gp_options *options, const char *value)
+{
+	if (strncmp(value, "socket:", 7) == 0 && value[7] != '\0') {
+		options->transport = GP_TRANSPORT_SOCKET;
+		options->host_path = value + 7;
+		return -1;
+	}
+	if (strncmp(value, "virtgpu", 7) == 0) {
+		return usage_error("transport", value,
+				   "virtio-gpu is not in this version: use socket:PATH with a "
+				   "causeway-host --socket PATH");
+	}
+	return usage_error("transport", value, "it must be socket:PATH");
+}
+
+static int parse_shm(struct gp_options *options, const char *value)
+{
+	static const char *const names[] = {"auto", "pass", "mirror"};
+	for (unsigned i = 0; i < 3; i++) {
+		if (strcmp(value, names[i]) == 0) {
+			options->shm = (enum gp_shm_mode)i;
+			return -1;
+		}
+	}
+	return usage_error("--shm", value, "it must be auto, pass or mirror");
+}
+
+static uint32_t extension_bit(const char *name, size_t len)
+{
+	static const struct {
+		const char *name;
+		uint32_t bit;
+	} known[] = {
+		{"pipe-credit", XD_EXT_PIPE_CREDIT},
+		{"push", XD_EXT_PUSH},
+		{"fds", XD_EXT_FDS},
+	};
+	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strlen(known[i].name) == len && memcmp(known[i].name, name, len) == 0) {
+			return known[i].bit;
+		}
+	}
+	return 0;
+}
+
+static int parse_extensions(struct gp_options *options, const char *value)
+{
+	uint32_t bits = 0;
+	if (strcmp(value, "all") == 0) {
+		options->extensions = GP_EXTENSIONS_ALL;
+		return -1;
+	}
+	for (const char *at = value; strcmp(value, "none") != 0;) {
+		size_t len = strcspn(at, ",");
+		uint32_t bit = extension_bit(at, len);
+		if (bit == 0) {
+			return usage_error("--extensions", value,
+					   "it must be none, all, or a list of pipe-credit, push "
+					   "and fds");
+		}
+		bits |= bit;
+		if (at[len] == '\0') {
+			break;
+		}
+		at += len + 1;
+	}
+	options->extensions = bits;
+	return -1;
+}
+
+static int parse_log_level(struct gp_options *options, const char *value)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+	for (unsigned i = 0; i < 4; i++) {
+		if (strcmp(value, names[i]) == 0) {
+			options->log_level = (enum br_log_level)i;
+			return -1;
+		}
+	}
+	return usage_error("--log-level", value, "it must be error, warn, info or debug");
+}
+
+static int parse_one(struct gp_options *options, int option)
+{
+	switch (option) {
+	case 's':
+		options->socket = optarg;
+		return *optarg != '\0' ? -1 : usage_error("--socket", optarg, "it needs a name");
+	case 't':
+		return parse_transport(options, optarg);
+	case OPT_SHM:
+		return parse_shm(options, optarg);
+	case OPT_EXTENSIONS:
+		return parse_extensions(options, optarg);
+	case OPT_TRACE:
+		options->trace = optarg != NULL ? optarg : "";
+		return -1;
+	case OPT_LOG_LEVEL:
+		return parse_log_level(options, optarg);
+	case 'v':
+		options->log_level = BR_LOG_DEBUG;
+		return -1;
+	case 'q':
+		options->log_level = BR_LOG_ERROR;
+		return -1;
+	case OPT_STATS:
+		options->stats = true;
+		return -1;
+	case OPT_CHECK:
+		options->check = true;
+		return -1;
+	case 'h':
+		print_help();
+		return 0;
+	case 'V':
+		printf("causeway-guest %s\n", CAUSEWAY_VERSION);
+		return 0;
+	default:
+		fprintf(stderr, "Try 'causeway-guest --help'.\n");
+		return USAGE_ERROR;
+	}
+}
+
+int gp_options_parse(struct gp_options *options, int argc, char **argv)
+{
+	int option;
+	*options = (struct gp_options){
+		.extensions = GP_EXTENSIONS_ALL,
+		.log_level = BR_LOG_INFO,
+	};
+	/* '+': the app's own options are not ours. */
+	while ((option = getopt_long(argc, argv, "+s:t:vqhV", long_options, NULL)) != -1) {
+		int status = parse_one(options, option);
+		if (status >= 0) {
+			return status;
+		}
+	}
+	if (optind < argc) {
+		options->app = &argv[optind];
+	}
+	const char *fallback = getenv("CAUSEWAY_TRANSPORT");
+	if (options->host_path == NULL && fallback != NULL && *fallback != '\0') {
+		return parse_transport(options, fallback);
+	}
+	if (options->host_path == NULL && !options->check) {
+		fprintf(stderr,
+			"causeway-guest: guest: no way to the host: give --transport socket:PATH, "
+			"the socket of causeway-host --socket PATH\n");
+		return USAGE_ERROR;
+	}
+	return -1;
+}
