@@ -20,11 +20,9 @@
 #include "fd.h"
 #include "log.h"
 #include "options.h"
+#include "socket/socket.h"
 #include "trace.h"
 #include "wayland/host.h"
-#ifdef HAVE_SOCKET_FRONT_END
-#include "socket/socket.h"
-#endif
 
 struct program {
 	struct hr_options options;
@@ -88,7 +86,6 @@ static void notify(const char *state)
 #endif
 }
 
-#ifdef HAVE_SOCKET_FRONT_END
 static int start_socket(struct program *program)
 {
 	const char *path = program->options.socket_path;
@@ -122,25 +119,6 @@ static int start_socket(struct program *program)
 	}
 	return ret;
 }
-
-static void finish_socket(struct program *program)
-{
-	hr_socket_finish(program->socket);
-}
-#else
-static int start_socket(struct program *program)
-{
-	(void)program;
-	(void)inherited_socket();
-	br_log(BR_LOG_ERROR, "host: built without a front end");
-	return -ENOSYS;
-}
-
-static void finish_socket(struct program *program)
-{
-	(void)program;
-}
-#endif
 
 static int start_upstream(struct program *program)
 {
@@ -186,7 +164,7 @@ static int start(struct program *program)
 
 static void finish(struct program *program)
 {
-	finish_socket(program);
+	hr_socket_finish(program->socket);
 	hr_upstream_destroy(program->host.upstream);
 	for (int i = 0; i < 3; i++) {
 		if (program->signals[i] != NULL) {

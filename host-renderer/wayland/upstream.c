@@ -188,6 +188,13 @@ int hr_upstream_connect(struct hr_upstream *upstream, struct hr_upstream_wait *w
 {
 	hr_upstream_prepare(upstream);
 	int ret = connect_now(upstream);
+	if (ret == -ECONNREFUSED && upstream->secctx != NULL &&
+	    hr_secctx_state(upstream->secctx) == HR_SECCTX_READY) {
+		/* The compositor has just gone; perhaps there is another one already. */
+		hr_secctx_reset(upstream->secctx, ret);
+		hr_upstream_prepare(upstream);
+		ret = connect_now(upstream);
+	}
 	if (ret != -EINPROGRESS) {
 		return log_connect(upstream, ret);
 	}
