@@ -212,7 +212,12 @@ static void raise_fd_limit(void)
 int gp_server_init(struct gp_server *server, struct wl_event_loop *loop,
 		   const struct gp_options *options)
 {
-	*server = (struct gp_server){.loop = loop, .options = options, .lock_fd = -1};
+	*server = (struct gp_server){
+		.loop = loop,
+		.options = options,
+		.lock_fd = -1,
+		.mirror = options->shm == GP_SHM_MIRROR,
+	};
 	wl_list_init(&server->clients);
 	raise_fd_limit();
 	server->retry = wl_event_loop_add_timer(loop, handle_retry, server);
