@@ -1,0 +1,869 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The host's device as a guest sees it: capset, contexts, resources, rings, the stream, pipes, and
+ * what a hostile guest might send. Each case also checks that no fd is left.
+ */
+#include <drm/drm_fourcc.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "guest.h"
+#include "limits.h"
+
+#define PUSH_ALL (XD_EXT_PUSH | XD_EXT_FDS | XD_EXT_PIPE_CREDIT)
+#define OK VIRTIO_GPU_RESP_OK_NODATA
+#define BAD VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
+
+struct send {
+	struct xd_send_receive head;
+	uint8_t data[4096];
+};
+
+static struct send make_send(size_t len)
+{
+	struct send cmd = {.head = {.hdr = {.cmd = XD_CMD_SEND,
+					    .cmd_size = (uint16_t)(sizeof(cmd.head) + len)},
+				    .opaque_data_size = (uint32_t)len}};
+	for (size_t i = 0; i < len; i++) {
+		cmd.data[i] = (uint8_t)(i * 7 + 1);
+	}
+	return cmd;
+}
+
+static const struct xd_poll poll_cmd = {.hdr = {.cmd = XD_CMD_POLL, .cmd_size = sizeof(poll_cmd)}};
+
+static void grant(struct guest *guest, uint32_t id, uint32_t bytes)
+{
+	struct xd_grant cmd = {.hdr = {.cmd = XD_CMD_GRANT, .cmd_size = sizeof(cmd)},
+			       .identifier = id,
+			       .bytes = bytes};
+	guest_submit(guest, &cmd, sizeof(cmd), -1, NULL, 0);
+}
+
+static void add_event(const char *text, size_t len)
+{
+	CHECK(br_stream_write(&fake_client->out, text, len) == 0);
+	fake_client->events->events_ready(fake_client->data);
+}
+
+static void test_capset(struct guest *guest)
+{
+	struct virtio_gpu_get_capset_info info = {.hdr.type = VIRTIO_GPU_CMD_GET_CAPSET_INFO};
+	CHECK_EQ(guest_call(guest, &info, sizeof(info), -1), VIRTIO_GPU_RESP_OK_CAPSET_INFO);
+	struct virtio_gpu_resp_capset_info answer;
+	memcpy(&answer, guest->bytes, sizeof(answer));
+	CHECK_EQ(answer.capset_id, 5);
+	CHECK_EQ(answer.capset_max_version, 0);
+	CHECK_EQ(answer.capset_max_size, 32);
+	info.capset_index = 1;
+	CHECK_EQ(guest_call(guest, &info, sizeof(info), -1), BAD);
+
+	struct virtio_gpu_get_capset get = {.hdr.type = VIRTIO_GPU_CMD_GET_CAPSET, .capset_id = 5};
+	CHECK_EQ(guest_call(guest, &get, sizeof(get), -1), VIRTIO_GPU_RESP_OK_CAPSET);
+	CHECK_EQ(guest->len, 24 + 32);
+	struct xd_capset_ext capset;
+	memcpy(&capset, guest->bytes + 24, sizeof(capset));
+	CHECK_EQ(capset.base.version, 1);
+	CHECK_EQ(capset.base.supported_channels, 2);
+	CHECK_EQ(capset.magic, XD_CAPSET_MAGIC);
+	CHECK_EQ(capset.extensions, PUSH_ALL);
+	get.capset_version = 1;
+	CHECK_EQ(guest_call(guest, &get, sizeof(get), -1), BAD);
+	CHECK_EQ(guest_call(guest, &get, sizeof(get) - 1, -1), BAD);
+
+	struct virtio_gpu_ctrl_hdr display = {.type = VIRTIO_GPU_CMD_GET_DISPLAY_INFO};
+	CHECK_EQ(guest_call(guest, &display, sizeof(display), -1), VIRTIO_GPU_RESP_OK_DISPLAY_INFO);
+	CHECK_EQ(guest->len, sizeof(struct virtio_gpu_resp_display_info));
+	display.type = VIRTIO_GPU_CMD_SET_SCANOUT;
+	CHECK_EQ(guest_call(guest, &display, sizeof(display), -1),
+		 VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID);
+	display.type = 0x7777;
+	CHECK_EQ(guest_call(guest, &display, sizeof(display), -1), VIRTIO_GPU_RESP_ERR_UNSPEC);
+}
+
+static void test_errors(struct guest *guest)
+{
+	struct virtio_gpu_ctx_create create = {
+		.hdr = {.type = VIRTIO_GPU_CMD_CTX_CREATE, .ctx_id = 0},
+		.context_init = 5,
+	};
+	CHECK_EQ(guest_call(guest, &create, sizeof(create), -1),
+		 VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
+	create.hdr.ctx_id = CTX;
+	create.context_init = 4;
+	CHECK_EQ(guest_call(guest, &create, sizeof(create), -1), BAD);
+	create.context_init = 5;
+	create.nlen = 65;
+	CHECK_EQ(guest_call(guest, &create, sizeof(create), -1), BAD);
+	create.nlen = 64;
+	CHECK_EQ(guest_call(guest, &create, sizeof(create), -1), OK);
+	CHECK_EQ(guest_call(guest, &create, sizeof(create), -1),
+		 VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
+	struct virtio_gpu_ctrl_hdr destroy = {.type = VIRTIO_GPU_CMD_CTX_DESTROY, .ctx_id = CTX};
+	CHECK_EQ(guest_call(guest, &destroy, sizeof(destroy), -1), OK);
+	CHECK_EQ(guest_call(guest, &destroy, sizeof(destroy), -1),
+		 VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
+
+	struct virtio_gpu_resource_unref unref = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_UNREF,
+						  .resource_id = 9};
+	CHECK_EQ(guest_call(guest, &unref, sizeof(unref), -1),
+		 VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID);
+
+	int fd = memfd_create("short", MFD_CLOEXEC);
+	CHECK(ftruncate(fd, 4096) == 0);
+	struct virtio_gpu_resource_create_blob blob = {
+		.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, .ctx_id = CTX},
+		.resource_id = 9,
+		.blob_mem = VIRTIO_GPU_BLOB_MEM_GUEST,
+		.size = 4097,
+	};
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd), BAD);
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1), BAD);
+	blob.size = UINT64_MAX;
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd), BAD);
+	blob.size = 4096;
+	blob.nr_entries = 1;
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd), BAD);
+	blob.nr_entries = 0;
+	blob.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST;
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd), BAD);
+	blob.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D;
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1), VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
+	blob.blob_mem = VIRTIO_GPU_BLOB_MEM_GUEST;
+	blob.resource_id = 0;
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd),
+		 VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID);
+	blob.resource_id = 9;
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd), OK);
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd),
+		 VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID);
+	CHECK_EQ(guest_call(guest, &unref, sizeof(unref), -1), OK);
+	close(fd);
+
+	/* Only what must be answered is. */
+	destroy.flags = 0;
+	create.hdr.flags = 0;
+	guest_request(guest, &create, sizeof(create), NULL, 0);
+	guest_request(guest, &destroy, sizeof(destroy), NULL, 0);
+	CHECK(!guest_receive(guest));
+	guest_request(guest, &destroy, sizeof(destroy), NULL, 0);
+	CHECK(guest_receive(guest));
+	CHECK_EQ(guest_type(guest), VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
+}
+
+static void test_mailbox(struct guest *guest)
+{
+	int rings[2];
+	guest_open(guest, 0, rings);
+	struct send send = make_send(100);
+	CHECK_EQ(guest_submit_wait(guest, &send, send.head.hdr.cmd_size), OK);
+	CHECK_EQ(fake_client->dispatches, 1);
+	CHECK_EQ(br_stream_bytes(&fake_client->in), 100);
+	CHECK(memcmp(br_stream_peek(&fake_client->in), send.data, 100) == 0);
+
+	/* Nothing is written without a POLL. */
+	uint8_t page[4096], zero[4096] = {0};
+	add_event("first", 5);
+	CHECK(!guest_receive(guest));
+	CHECK(pread(rings[1], page, sizeof(page), 0) == 4096 && memcmp(page, zero, 4096) == 0);
+
+	/* Two POLLs, one event: one fence. */
+	uint64_t one = guest_submit(guest, &poll_cmd, sizeof(poll_cmd), 1, NULL, 0);
+	uint64_t two = guest_submit(guest, &poll_cmd, sizeof(poll_cmd), 1, NULL, 0);
+	CHECK(guest_receive(guest));
+	CHECK_EQ(guest->packet.cookie, one);
+	struct virtio_gpu_ctrl_hdr hdr;
+	memcpy(&hdr, guest->bytes, sizeof(hdr));
+	CHECK_EQ(hdr.ring_idx, 1);
+	CHECK(!guest_receive(guest));
+	CHECK(pread(rings[1], page, sizeof(page), 0) == 4096);
+	struct xd_send_receive *head = (struct xd_send_receive *)page;
+	uint64_t first_word;
+	memcpy(&first_word, page, sizeof(first_word));
+	CHECK_EQ(first_word, XD_CMD_RECEIVE); /* bytes 1 to 7 are zero */
+	CHECK_EQ(head->opaque_data_size, 5);
+	CHECK(memcmp(page + sizeof(*head), "first", 5) == 0);
+
+	/* More than the page takes comes in pieces. */
+	char big[6000];
+	memset(big, 'x', sizeof(big));
+	add_event(big, sizeof(big));
+	CHECK(guest_receive(guest));
+	CHECK_EQ(guest->packet.cookie, two);
+	CHECK(pread(rings[1], page, sizeof(page), 0) == 4096);
+	CHECK_EQ(head->opaque_data_size, 4096 - 352);
+	guest_submit(guest, &poll_cmd, sizeof(poll_cmd), 1, NULL, 0);
+	CHECK(guest_receive(guest));
+	CHECK(pread(rings[1], page, sizeof(page), 0) == 4096);
+	CHECK_EQ(head->opaque_data_size, 6000 - (4096 - 352));
+
+	/* EOF once; then nothing, and destruction ends the waiting POLL. */
+	fake_client->events->closed(fake_client->data);
+	guest_submit(guest, &poll_cmd, sizeof(poll_cmd), 1, NULL, 0);
+	CHECK(guest_receive(guest));
+	CHECK(pread(rings[1], page, sizeof(page), 0) == 4096);
+	CHECK(head->opaque_data_size == 0 && head->num_identifiers == 0);
+	uint64_t last = guest_submit(guest, &poll_cmd, sizeof(poll_cmd), 1, NULL, 0);
+	CHECK(!guest_receive(guest));
+	struct virtio_gpu_ctrl_hdr destroy = {.type = VIRTIO_GPU_CMD_CTX_DESTROY, .ctx_id = CTX};
+	guest_request(guest, &destroy, sizeof(destroy), NULL, 0);
+	CHECK(guest_receive(guest));
+	CHECK_EQ(guest->packet.cookie, last);
+	close(rings[0]);
+	close(rings[1]);
+}
+
+static void test_shrunk_ring(struct guest *guest)
+{
+	int rings[2];
+	guest_open(guest, 0, rings);
+	uint64_t poll = guest_submit(guest, &poll_cmd, sizeof(poll_cmd), 1, NULL, 0);
+	guest_run(guest);
+	CHECK(fcntl(rings[1], F_SETFL, 0) == 0 && ftruncate(rings[1], 0) == 0);
+	add_event("text", 4); /* grows the file again, or fails; no signal */
+	guest_receive(guest);
+	CHECK(guest->packet.cookie == poll || fake_client->failure[0]);
+	close(rings[0]);
+	close(rings[1]);
+}
+
+static void test_images(struct guest *guest)
+{
+	int rings[2];
+	guest_open(guest, 0, rings);
+	struct xd_get_image_requirements get = {
+		.hdr = {.cmd = XD_CMD_GET_IMAGE_REQUIREMENTS, .cmd_size = sizeof(get)},
+		.width = 101,
+		.height = 51,
+		.drm_format = DRM_FORMAT_NV12,
+		.flags = 17,
+	};
+	struct xd_image_requirements reqs, again;
+	CHECK_EQ(guest_submit_wait(guest, &get, sizeof(get)), OK);
+	CHECK(pread(rings[0], &reqs, sizeof(reqs), 0) == sizeof(reqs));
+	CHECK_EQ(reqs.strides[0], 101);
+	CHECK_EQ(reqs.strides[1], 102);
+	CHECK_EQ(reqs.offsets[1], 101 * 51);
+	CHECK_EQ(reqs.size, 8192);
+	CHECK_EQ(reqs.blob_id, XD_FIRST_ITEM_ID);
+	CHECK_EQ(reqs.map_info, 1);
+	CHECK_EQ(guest_submit_wait(guest, &get, sizeof(get)), OK);
+	CHECK(pread(rings[0], &again, sizeof(again), 0) == sizeof(again));
+	CHECK(memcmp(&reqs, &again, sizeof(reqs)) == 0);
+
+	struct virtio_gpu_resource_create_blob blob = {
+		.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, .ctx_id = CTX},
+		.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D,
+		.blob_flags = VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE,
+		.blob_id = reqs.blob_id,
+		.size = reqs.size - 1,
+		.resource_id = 10,
+	};
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1), BAD);
+	blob.size = reqs.size;
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1), OK);
+	blob.resource_id = 11;
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1), OK);
+	blob.resource_id = 12;
+	blob.blob_id = 99;
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1), BAD);
+
+	struct virtio_gpu_resource_map_blob map = {.hdr.type = VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB,
+						   .resource_id = 10};
+	CHECK_EQ(guest_call(guest, &map, sizeof(map), -1), VIRTIO_GPU_RESP_OK_MAP_INFO);
+	CHECK_EQ(guest->n_fds, 1);
+	CHECK_EQ(fcntl(guest->fds[0], F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	CHECK(lseek(guest->fds[0], 0, SEEK_END) == 8192);
+	CHECK_EQ(guest_call(guest, &map, sizeof(map), -1), BAD);
+	struct virtio_gpu_resource_unmap_blob unmap = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, .resource_id = 10};
+	CHECK_EQ(guest_call(guest, &unmap, sizeof(unmap), -1), OK);
+	CHECK_EQ(guest_call(guest, &unmap, sizeof(unmap), -1), BAD);
+
+	struct virtio_gpu_resource_assign_uuid assign = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_ASSIGN_UUID, .resource_id = 10};
+	uint8_t uuid[16];
+	CHECK_EQ(guest_call(guest, &assign, sizeof(assign), -1), VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
+	memcpy(uuid, guest->bytes + 24, 16);
+	CHECK_EQ(guest_call(guest, &assign, sizeof(assign), -1), VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
+	CHECK(memcmp(uuid, guest->bytes + 24, 16) == 0);
+
+	/* Sizes that overflow, and formats that nobody knows. */
+	const uint32_t bad[][3] = {{UINT32_MAX, UINT32_MAX, DRM_FORMAT_ABGR16161616F},
+				   {0, 5, DRM_FORMAT_R8},
+				   {5, 0, DRM_FORMAT_R8},
+				   {1u << 31, 3, DRM_FORMAT_R8},
+				   {64, 64, 0x12345678}};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		get.width = bad[i][0];
+		get.height = bad[i][1];
+		get.drm_format = bad[i][2];
+		CHECK_EQ(guest_submit_wait(guest, &get, sizeof(get)), BAD);
+	}
+	close(rings[0]);
+	close(rings[1]);
+}
+
+static void test_items(struct guest *guest)
+{
+	int rings[2];
+	guest_open(guest, 0, rings);
+	/* A keymap arrives, and becomes a blob once. */
+	int fd = memfd_create("keymap", MFD_CLOEXEC);
+	CHECK(write(fd, "keymap", 6) == 6);
+	struct br_handle handle = {.fd = fd, .kind = BR_FD_FILE};
+	CHECK(br_stream_push_handle_take(&fake_client->out, &handle) == 0);
+	guest_submit(guest, &poll_cmd, sizeof(poll_cmd), 1, NULL, 0);
+	add_event("message", 7);
+	CHECK(guest_receive(guest));
+	struct xd_send_receive head;
+	CHECK(pread(rings[1], &head, sizeof(head), 0) == sizeof(head));
+	CHECK_EQ(head.num_identifiers, 1);
+	CHECK_EQ(head.types[0], XD_ITEM_BLOB);
+	CHECK_EQ(head.identifiers[0], XD_FIRST_ITEM_ID);
+	CHECK_EQ(head.sizes[0], 6);
+	struct virtio_gpu_resource_create_blob blob = {
+		.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, .ctx_id = CTX},
+		.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D,
+		.blob_flags = VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE,
+		.blob_id = head.identifiers[0],
+		.size = 8192,
+		.resource_id = 10,
+	};
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1), BAD);
+	blob.size = 4096; /* the guest rounds up to pages */
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1), OK);
+	blob.resource_id = 11;
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1), BAD);
+
+	/* The same resource goes back as a handle once it is attached. */
+	struct send send = make_send(8);
+	send.head.num_identifiers = 1;
+	send.head.identifiers[0] = 10;
+	send.head.types[0] = XD_ITEM_BLOB;
+	struct virtio_gpu_ctx_resource attach = {
+		.hdr = {.type = VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, .ctx_id = CTX},
+		.resource_id = 10,
+	};
+	CHECK_EQ(guest_call(guest, &attach, sizeof(attach), -1), OK);
+	CHECK_EQ(guest_submit_wait(guest, &send, send.head.hdr.cmd_size), OK);
+	struct br_handle sent;
+	CHECK(br_stream_pop_handle(&fake_client->in, &sent));
+	char text[6];
+	CHECK(pread(sent.fd, text, 6, 0) == 6 && memcmp(text, "keymap", 6) == 0);
+	close(sent.fd);
+	attach.hdr.type = VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE;
+	CHECK_EQ(guest_call(guest, &attach, sizeof(attach), -1), OK);
+	CHECK_EQ(guest_submit_wait(guest, &send, send.head.hdr.cmd_size),
+		 VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID);
+	CHECK(fake_client->failure[0]);
+	close(rings[0]);
+	close(rings[1]);
+}
+
+static void test_bad_fd_kind(struct guest *guest)
+{
+	int rings[2], pair[2];
+	guest_open(guest, 0, rings);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+	close(pair[1]);
+	struct br_handle handle = {.fd = pair[0], .kind = BR_FD_FILE};
+	CHECK(br_stream_push_handle_take(&fake_client->out, &handle) == 0);
+	guest_submit(guest, &poll_cmd, sizeof(poll_cmd), 1, NULL, 0);
+	guest_run(guest);
+	add_event("message", 7);
+	CHECK(fake_client->failure[0]);
+	CHECK(guest_receive(guest)); /* EOF, not silence */
+	close(rings[0]);
+	close(rings[1]);
+}
+
+static void test_push(struct guest *guest)
+{
+	guest_open(guest, PUSH_ALL, NULL);
+	add_event("hello", 5);
+	CHECK(!guest_receive(guest)); /* no credit */
+	grant(guest, 0, 1);
+	CHECK(guest_receive(guest)); /* overdrawn by one command */
+	CHECK_EQ(guest->packet.type, SK_PUSH);
+	CHECK_EQ(guest->packet.ctx_id, CTX);
+	CHECK_EQ(guest->len, 352 + 5);
+	CHECK(memcmp(guest->bytes + 352, "hello", 5) == 0);
+	add_event("again", 5);
+	CHECK(!guest_receive(guest));
+	grant(guest, 0, 356 + 1);
+	CHECK(guest_receive(guest));
+
+	/* fds travel beside the command, both ways. */
+	int fd = memfd_create("shm", MFD_CLOEXEC);
+	CHECK(write(fd, "pixels", 6) == 6);
+	struct send send = make_send(8);
+	send.head.num_identifiers = 1;
+	send.head.types[0] = XD_ITEM_FD;
+	guest_submit(guest, &send, send.head.hdr.cmd_size, -1, &fd, 1);
+	guest_run(guest);
+	struct br_handle handle = {.fd = -1};
+	CHECK(br_stream_pop_handle(&fake_client->in, &handle));
+	grant(guest, 0, 10000);
+	handle.kind = BR_FD_SHM;
+	CHECK(br_stream_push_handle_take(&fake_client->out, &handle) == 0);
+	add_event("message", 7);
+	CHECK(guest_receive(guest));
+	CHECK_EQ(guest->n_fds, 1);
+	char text[6];
+	CHECK(pread(guest->fds[0], text, 6, 0) == 6 && memcmp(text, "pixels", 6) == 0);
+	close(fd);
+
+	/* POLL has no place here; an item without its fd has none either. */
+	CHECK_EQ(guest_submit_wait(guest, &poll_cmd, sizeof(poll_cmd)), BAD);
+	CHECK_EQ(guest_submit_wait(guest, &send, send.head.hdr.cmd_size), BAD);
+	CHECK(fake_client->failure[0]);
+}
+
+static void test_push_stalled(struct guest *guest)
+{
+	/* A guest that does not read: the host queues little, and goes on when it reads again. */
+	guest_open(guest, PUSH_ALL, NULL);
+	grant(guest, 0, 64u << 20);
+	guest_run(guest);
+	static char block[100000];
+	size_t sent = 0, got = 0;
+	for (int i = 0; i < 40; i++) {
+		memset(block, i, sizeof(block));
+		add_event(block, sizeof(block));
+		sent += sizeof(block);
+	}
+	CHECK(br_stream_bytes(&fake_client->out) > sent / 2); /* held back */
+	while (guest_receive(guest)) {
+		for (size_t i = 352; i < guest->len; i++, got++) {
+			CHECK_EQ(guest->bytes[i], got / sizeof(block));
+		}
+	}
+	CHECK_EQ(got, sent);
+}
+
+static void test_fences(struct guest *guest)
+{
+	guest_open(guest, PUSH_ALL, NULL);
+	struct send send = make_send(8);
+	fake_client->congested = true;
+	uint64_t slow = guest_submit(guest, &send, send.head.hdr.cmd_size, 0, NULL, 0);
+	CHECK(!guest_receive(guest));
+	/* Another ring goes on. */
+	struct xd_grant none = {.hdr = {.cmd = XD_CMD_GRANT, .cmd_size = sizeof(none)}};
+	uint64_t fast = guest_submit(guest, &none, sizeof(none), 1, NULL, 0);
+	CHECK(guest_receive(guest));
+	CHECK_EQ(guest->packet.cookie, fast);
+	fake_client->congested = false;
+	fake_client->events->requests_drained(fake_client->data);
+	CHECK(guest_receive(guest));
+	CHECK_EQ(guest->packet.cookie, slow);
+
+	/* What comes although congested is bounded. */
+	fake_client->congested = true;
+	send = make_send(4096);
+	for (int i = 0; i < 200 && !fake_client->failure[0]; i++) {
+		guest_submit(guest, &send, send.head.hdr.cmd_size, -1, NULL, 0);
+		guest_run(guest);
+	}
+	CHECK(strstr(fake_client->failure, "limits"));
+}
+
+/* A stream of which each byte tells its place. */
+static uint8_t byte_at(size_t i)
+{
+	return (uint8_t)(i ^ (i >> 8) ^ (i >> 16) * 31);
+}
+
+static int open_read_pipe(struct guest *guest, uint32_t id)
+{
+	struct send send = make_send(8);
+	send.head.num_identifiers = 1;
+	send.head.identifiers[0] = id;
+	send.head.types[0] = XD_ITEM_READ_PIPE;
+	guest_submit(guest, &send, send.head.hdr.cmd_size, -1, NULL, 0);
+	guest_run(guest);
+	struct br_handle handle = {.fd = -1};
+	CHECK(br_stream_pop_handle(&fake_client->in, &handle));
+	CHECK(!(fcntl(handle.fd, F_GETFL) & O_NONBLOCK));
+	return handle.fd;
+}
+
+static void test_read_pipe(struct guest *guest)
+{
+	guest_open(guest, PUSH_ALL, NULL);
+	int fd = open_read_pipe(guest, 0x80000001);
+	int other = open_read_pipe(guest, 0x80000002);
+	CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+	const size_t total = 64u << 20;
+	size_t written = 0, got = 0, granted = 0;
+	static uint8_t block[65536];
+	CHECK(write(other, "other", 5) == 5);
+	CHECK(!guest_receive(guest)); /* no credit */
+	for (int idle = 0; got < total && idle < 3;) {
+		size_t len = total - written < sizeof(block) ? total - written : sizeof(block);
+		for (size_t i = 0; i < len; i++) {
+			block[i] = byte_at(written + i);
+		}
+		ssize_t n = write(fd, block, len);
+		written += n > 0 ? (size_t)n : 0;
+		if (granted - got < 20000) {
+			grant(guest, 0x80000001, 200001);
+			granted += 200001;
+		}
+		idle++;
+		while (guest_receive(guest)) {
+			struct xd_read_write head;
+			memcpy(&head, guest->bytes, sizeof(head));
+			CHECK_EQ(head.identifier, 0x80000001);
+			CHECK_EQ(head.opaque_data_size, guest->len - sizeof(head));
+			CHECK_EQ(head.hang_up, 0);
+			for (size_t i = sizeof(head); i < guest->len; i++, got++) {
+				CHECK(guest->bytes[i] == byte_at(got));
+			}
+			CHECK(got <= granted);
+			idle = 0;
+		}
+	}
+	CHECK_EQ(got, total);
+	close(fd);
+	grant(guest, 0x80000001, 1);
+	CHECK(guest_receive(guest));
+	struct xd_read_write head;
+	memcpy(&head, guest->bytes, sizeof(head));
+	CHECK(head.identifier == 0x80000001 && head.hang_up == 1 && head.opaque_data_size == 0);
+	grant(guest, 0x80000001, 1); /* on its way when it ended: no error */
+	CHECK(!guest_receive(guest));
+	grant(guest, 0x80000003, 1); /* never existed */
+	CHECK(guest_receive(guest));
+	CHECK_EQ(guest_type(guest), BAD);
+	grant(guest, 0x80000002, 3);
+	CHECK(guest_receive(guest));
+	CHECK(guest->len == 24 + 3 && memcmp(guest->bytes + 24, "oth", 3) == 0);
+	CHECK(!guest_receive(guest));
+	close(other);
+
+	/* A wrong guess of the number ends the client. */
+	struct send send = make_send(8);
+	send.head.num_identifiers = 1;
+	send.head.identifiers[0] = 0x80000007;
+	send.head.types[0] = XD_ITEM_READ_PIPE;
+	guest_submit(guest, &send, send.head.hdr.cmd_size, -1, NULL, 0);
+	guest_run(guest);
+	CHECK(fake_client->failure[0]);
+}
+
+static void test_read_pipe_mailbox(struct guest *guest)
+{
+	int rings[2];
+	guest_open(guest, 0, rings);
+	int fd = open_read_pipe(guest, 0x80000001);
+	CHECK(write(fd, "data", 4) == 4);
+	CHECK(!guest_receive(guest)); /* no POLL */
+	close(fd);
+	guest_submit(guest, &poll_cmd, sizeof(poll_cmd), 1, NULL, 0);
+	CHECK(guest_receive(guest));
+	uint8_t page[4096];
+	struct xd_read_write *head = (struct xd_read_write *)page;
+	CHECK(pread(rings[1], page, sizeof(page), 0) == 4096);
+	CHECK(head->hdr.cmd == XD_CMD_READ && head->hdr.cmd_size == 0);
+	CHECK(head->opaque_data_size == 4 && memcmp(page + 24, "data", 4) == 0);
+	CHECK(!guest_receive(guest));
+	guest_submit(guest, &poll_cmd, sizeof(poll_cmd), 1, NULL, 0);
+	CHECK(guest_receive(guest));
+	CHECK(pread(rings[1], page, sizeof(page), 0) == 4096);
+	CHECK(head->opaque_data_size == 0 && head->hang_up == 1);
+	close(rings[0]);
+	close(rings[1]);
+}
+
+/* Let the compositor hand a pipe to the guest. Returns its read end and the guest's id. */
+static int open_write_pipe(struct guest *guest, uint32_t *ret_id)
+{
+	int ends[2];
+	CHECK(pipe2(ends, O_CLOEXEC) == 0);
+	struct br_handle handle = {.fd = ends[1], .kind = BR_FD_PIPE_WRITE};
+	CHECK(br_stream_push_handle_take(&fake_client->out, &handle) == 0);
+	add_event("send", 4);
+	CHECK(guest_receive(guest));
+	struct xd_send_receive head;
+	memcpy(&head, guest->bytes, sizeof(head));
+	CHECK(head.num_identifiers == 1 && head.types[0] == XD_ITEM_WRITE_PIPE);
+	*ret_id = head.identifiers[0];
+	return ends[0];
+}
+
+struct write_cmd {
+	struct xd_read_write head;
+	uint8_t data[40000];
+};
+
+static struct write_cmd write_cmd;
+
+static uint64_t guest_write(struct guest *guest, uint32_t id, size_t from, size_t len, bool hang_up)
+{
+	write_cmd.head = (struct xd_read_write){
+		.hdr = {.cmd = XD_CMD_WRITE, .cmd_size = (uint16_t)(sizeof(write_cmd.head) + len)},
+		.identifier = id,
+		.hang_up = hang_up,
+		.opaque_data_size = (uint32_t)len,
+	};
+	for (size_t i = 0; i < len; i++) {
+		write_cmd.data[i] = byte_at(from + i);
+	}
+	return guest_submit(guest, &write_cmd, sizeof(write_cmd.head) + len, 0, NULL, 0);
+}
+
+static size_t drain(int fd, size_t got)
+{
+	static uint8_t block[65536];
+	ssize_t n = read(fd, block, sizeof(block));
+	for (ssize_t i = 0; i < n; i++, got++) {
+		CHECK(block[i] == byte_at(got));
+	}
+	return got;
+}
+
+static void test_write_pipe(struct guest *guest)
+{
+	guest_open(guest, XD_EXT_PUSH | XD_EXT_PIPE_CREDIT, NULL);
+	grant(guest, 0, 1u << 20);
+	uint32_t slow_id, fast_id;
+	int slow = open_write_pipe(guest, &slow_id), fast = open_write_pipe(guest, &fast_id);
+	CHECK(fcntl(slow, F_SETFL, O_NONBLOCK) == 0 && fcntl(fast, F_SETFL, O_NONBLOCK) == 0);
+	/* The reader of one pauses: its fences stop, the other's don't. */
+	size_t sent = 0, got = 0, pending = 0;
+	while (pending == 0) {
+		guest_write(guest, slow_id, sent, 40000, false);
+		sent += 40000;
+		pending = guest_receive(guest) ? 0 : 1;
+		CHECK(sent < BR_LIMIT_PIPE_QUEUE_BYTES);
+	}
+	uint64_t other = guest_write(guest, fast_id, 0, 1000, true);
+	CHECK(guest_receive(guest));
+	CHECK_EQ(guest->packet.cookie, other);
+	CHECK_EQ(drain(fast, 0), 1000);
+	CHECK(read(fast, write_cmd.data, 1) == 0); /* EOF */
+	/* The reader goes on: every byte arrives, and the fence comes. */
+	const size_t total = 64u << 20;
+	for (int idle = 0; got < total && idle < 100; idle++) {
+		if (pending == 0 && sent < total) {
+			size_t len = total - sent < 40000 ? total - sent : 40000;
+			guest_write(guest, slow_id, sent, len, sent + len == total);
+			sent += len;
+			pending = 1;
+		}
+		if (guest_receive(guest)) {
+			CHECK_EQ(guest_type(guest), OK);
+			pending = 0;
+			idle = 0;
+		}
+		got = drain(slow, got);
+	}
+	CHECK_EQ(got, total);
+	guest_run(guest);
+	CHECK(read(slow, write_cmd.data, 1) == 0);
+	close(slow);
+	close(fast);
+
+	/* A reader that died is nobody's error; more than the bound is. */
+	int dead = open_write_pipe(guest, &fast_id);
+	close(dead);
+	guest_write(guest, fast_id, 0, 1000, false);
+	CHECK(guest_receive(guest) && guest_type(guest) == OK);
+	guest_write(guest, fast_id, 0, 1000, true);
+	CHECK(guest_receive(guest) && guest_type(guest) == OK);
+	guest_write(guest, 0x1000, 0, 0, true);
+	CHECK(guest_receive(guest));
+	CHECK(fake_client->failure[0]);
+}
+
+static void test_write_pipe_bound(struct guest *guest)
+{
+	guest_open(guest, XD_EXT_PUSH, NULL);
+	grant(guest, 0, 1u << 20);
+	uint32_t id;
+	int fd = open_write_pipe(guest, &id);
+	for (int i = 0; i < 60 && !fake_client->failure[0]; i++) {
+		guest_write(guest, id, 0, 40000, false);
+		guest_run(guest);
+	}
+	CHECK(strstr(fake_client->failure, "pipe"));
+	close(fd);
+}
+
+static void test_hostile_commands(struct guest *guest)
+{
+	int rings[2];
+	guest_open(guest, 0, rings);
+	uint8_t zeros[8] = {XD_CMD_POLL};
+	CHECK_EQ(guest_submit_wait(guest, zeros, sizeof(zeros)), BAD); /* cmd_size 0 */
+	CHECK_EQ(guest_submit_wait(guest, zeros, 3), BAD);
+	const struct {
+		uint8_t cmd;
+		uint16_t cmd_size;
+		uint32_t word0, word1;
+	} bad[] = {
+		{XD_CMD_POLL, 7, 0, 0},	       {XD_CMD_POLL, 500, 0, 0},
+		{XD_CMD_SEND, 351, 0, 0},      {XD_CMD_SEND, 352, 29, 0},
+		{XD_CMD_SEND, 352, 0, 1},      {XD_CMD_SEND, 352, UINT32_MAX, 0},
+		{XD_CMD_SEND, 352, 0, ~0u},    {XD_CMD_SEND, 352, 1, 0},
+		{XD_CMD_WRITE, 23, 0, 0},      {XD_CMD_INIT, 20, 1, 2},
+		{XD_CMD_INIT, 17, 1, 2},       {XD_CMD_ENABLE, 16, 1, 0},
+		{XD_CMD_GRANT, 16, 7, 1},      {XD_CMD_RECEIVE, 352, 0, 0},
+		{XD_CMD_READ, 24, 0, 0},       {0, 8, 0, 0},
+		{255, 8, 0, 0},		       {XD_CMD_GET_IMAGE_REQUIREMENTS, 23, 0, 0},
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		uint8_t bytes[352] = {0};
+		struct xd_header hdr = {.cmd = bad[i].cmd, .cmd_size = bad[i].cmd_size};
+		memcpy(bytes, &hdr, sizeof(hdr));
+		memcpy(bytes + 8, &bad[i].word0, 4);
+		memcpy(bytes + 12, &bad[i].word1, 4);
+		uint32_t type = guest_submit_wait(guest, bytes, 352);
+		if (type == OK) {
+			/* SENDs to a client that has ended are dropped. */
+			CHECK(fake_client->failure[0] && bad[i].cmd == XD_CMD_SEND);
+		} else {
+			CHECK_EQ(type, BAD);
+		}
+	}
+	close(rings[0]);
+	close(rings[1]);
+}
+
+static void test_submit_size(struct guest *guest)
+{
+	guest_open(guest, PUSH_ALL, NULL);
+	struct virtio_gpu_cmd_submit cmd = {
+		.hdr = {.type = VIRTIO_GPU_CMD_SUBMIT_3D, .ctx_id = CTX},
+		.size = 1,
+	};
+	CHECK_EQ(guest_call(guest, &cmd, sizeof(cmd), -1), BAD);
+	cmd.size = UINT32_MAX;
+	CHECK_EQ(guest_call(guest, &cmd, sizeof(cmd), -1), BAD);
+	cmd.size = 0;
+	CHECK_EQ(guest_call(guest, &cmd, sizeof(cmd), -1), OK);
+	cmd.hdr.ctx_id = 77;
+	CHECK_EQ(guest_call(guest, &cmd, sizeof(cmd), -1), VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
+}
+
+static void test_no_compositor(struct guest *guest)
+{
+	fake_refuses = true;
+	guest_open(guest, PUSH_ALL, NULL); /* checks the error */
+	fake_refuses = false;
+}
+
+static void test_init_sizes(struct guest *guest)
+{
+	int rings[2];
+	guest_open(guest, 0, rings);
+	const uint16_t sizes[] = {16, 20, 24, 36};
+	for (size_t i = 0; i < 4; i++) {
+		struct virtio_gpu_ctrl_hdr destroy = {.type = VIRTIO_GPU_CMD_CTX_DESTROY,
+						      .ctx_id = CTX};
+		CHECK_EQ(guest_call(guest, &destroy, sizeof(destroy), -1), OK);
+		struct virtio_gpu_ctx_create create = {
+			.hdr = {.type = VIRTIO_GPU_CMD_CTX_CREATE, .ctx_id = CTX},
+			.context_init = 5,
+		};
+		CHECK_EQ(guest_call(guest, &create, sizeof(create), -1), OK);
+		struct virtio_gpu_ctx_resource attach = {
+			.hdr = {.type = VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, .ctx_id = CTX},
+			.resource_id = 1,
+		};
+		CHECK_EQ(guest_call(guest, &attach, sizeof(attach), -1), OK);
+		uint8_t bytes[36] = {0};
+		struct xd_init init = {.hdr = {.cmd = XD_CMD_INIT, .cmd_size = sizes[i]},
+				       .query_ring_id = 1,
+				       .channel_ring_id = 1,
+				       .channel_type = 1};
+		memcpy(bytes, &init, sizeof(init));
+		CHECK_EQ(guest_submit_wait(guest, bytes, sizes[i]), OK);
+		CHECK(fake_client);
+	}
+	close(rings[0]);
+	close(rings[1]);
+}
+
+static void test_bad_packets(struct guest *guest)
+{
+	/* A packet that is no request ends the connection. */
+	guest_open(guest, PUSH_ALL, NULL);
+	struct sk_packet packet = {.type = SK_PUSH};
+	CHECK(send(guest->fd, &packet, sizeof(packet), 0) == sizeof(packet));
+	guest_run(guest);
+	char byte;
+	CHECK(recv(guest->fd, &byte, 1, 0) == 0);
+	CHECK(fake_client == NULL);
+}
+
+static void test_large_packet(struct guest *guest)
+{
+	static uint8_t large[SK_MAX_PACKET_BYTES + 1];
+	struct sk_packet packet = {.type = SK_REQUEST};
+	memcpy(large, &packet, sizeof(packet));
+	CHECK(send(guest->fd, large, sizeof(large), 0) == sizeof(large));
+	guest_run(guest);
+	CHECK(recv(guest->fd, large, 1, 0) == 0);
+}
+
+static void test_teardown(struct guest *guest)
+{
+	/* The guest vanishes with everything in use. */
+	guest_open(guest, XD_EXT_PUSH | XD_EXT_PIPE_CREDIT, NULL);
+	grant(guest, 0, 1u << 20);
+	uint32_t id;
+	int fd = open_write_pipe(guest, &id);
+	int pipe_fd = open_read_pipe(guest, 0x80000001);
+	for (int i = 0; i < 10; i++) {
+		guest_write(guest, id, 0, 40000, false);
+	}
+	guest_run(guest);
+	close(fd);
+	close(pipe_fd);
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		void (*run)(struct guest *guest);
+	} cases[] = {
+#define CASE(name) {#name, test_##name}
+		CASE(capset),	      CASE(errors),	  CASE(mailbox),
+		CASE(shrunk_ring),    CASE(images),	  CASE(items),
+		CASE(bad_fd_kind),    CASE(push),	  CASE(push_stalled),
+		CASE(fences),	      CASE(read_pipe),	  CASE(read_pipe_mailbox),
+		CASE(write_pipe),     CASE(write_pipe_bound), CASE(hostile_commands),
+		CASE(submit_size),    CASE(no_compositor), CASE(init_sizes),
+		CASE(bad_packets),    CASE(large_packet), CASE(teardown),
+	};
+	const size_t n = sizeof(cases) / sizeof(cases[0]);
+	signal(SIGPIPE, SIG_IGN);
+	alarm(120);
+	printf("1..%zu\n", n);
+	for (size_t i = 0; i < n; i++) {
+		static struct guest guest;
+		int before = open_fds();
+		guest_start(&guest);
+		cases[i].run(&guest);
+		guest_finish(&guest);
+		if (open_fds() != before) {
+			printf("not ok %zu %s: %d fds left\n", i + 1, cases[i].name,
+			       open_fds() - before);
+			return 1;
+		}
+		printf("ok %zu %s\n", i + 1, cases[i].name);
+		fflush(stdout);
+	}
+	return 0;
+}
