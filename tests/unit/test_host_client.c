@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One guest program on the host, against a compositor that is played here: a listening socket and
+ * bytes. The registry's filter, the marks, failures, hang-up and back-pressure.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <wayland-server-core.h>
+
+#include "test.h"
+
+#include "br-tables.h"
+#include "client.h"
+#include "fd.h"
+#include "host.h"
+#include "limits.h"
+#include "log.h"
+#include "policy.h"
+#include "sock.h"
+#include "upstream.h"
+
+#define DEADLINE_MS 5000
+
+/* Ids that the guest program chooses. */
+enum { REGISTRY = 2, FIRST_BOUND = 3 };
+
+struct fixture {
+	struct hr_host host;
+	struct hr_policy *policy;
+	struct hr_client *client;
+	char dir[32], path[64];
+	int listen_fd, fd; /* the compositor's ends */
+	struct br_stream in, out; /* of the compositor, on fd */
+	unsigned ready, drained, closed;
+};
+
+static void on_ready(void *data)
+{
+	((struct fixture *)data)->ready++;
+}
+
+static void on_drained(void *data)
+{
+	((struct fixture *)data)->drained++;
+}
+
+static void on_closed(void *data)
+{
+	((struct fixture *)data)->closed++;
+}
+
+static const struct hr_client_events events = {on_ready, on_drained, on_closed};
+
+static void set_up(struct fixture *f)
+{
+	*f = (struct fixture){.listen_fd = -1, .fd = -1};
+	br_log_init("test", BR_LOG_ERROR);
+	strcpy(f->dir, "/tmp/causeway-test-XXXXXX");
+	CHECK(mkdtemp(f->dir) != NULL);
+	snprintf(f->path, sizeof(f->path), "%s/wl", f->dir);
+	f->listen_fd = br_sock_listen(f->path, SOCK_STREAM);
+	CHECK(f->listen_fd >= 0);
+	br_stream_init(&f->in, 16 * BR_LIMIT_OUT_BYTES, BR_LIMIT_OUT_FDS);
+	br_stream_init(&f->out, BR_LIMIT_OUT_BYTES, BR_LIMIT_OUT_FDS);
+	f->policy = hr_policy_create("vm");
+	f->host = (struct hr_host){
+		.loop = wl_event_loop_create(), .policy = f->policy, .next_client = 1};
+	const struct hr_upstream_config config = {
+		.display = f->path, .secctx = HR_SECCTX_OFF, .guest_name = "vm"};
+	CHECK_EQ(hr_upstream_create(f->host.loop, &config, &f->host.upstream), 0);
+}
+
+static void connect_client(struct fixture *f)
+{
+	CHECK_EQ(hr_client_create(&f->host, &events, f, &f->client), 0);
+	f->fd = accept4(f->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	CHECK(f->fd >= 0);
+}
+
+static void tear_down(struct fixture *f)
+{
+	hr_client_destroy(f->client);
+	CHECK_EQ(f->host.client_count, 0);
+	hr_upstream_destroy(f->host.upstream);
+	wl_event_loop_destroy(f->host.loop);
+	hr_policy_destroy(f->policy);
+	br_stream_finish(&f->in);
+	br_stream_finish(&f->out);
+	br_fd_clear(&f->fd);
+	br_fd_clear(&f->listen_fd);
+	unlink(f->path);
+	rmdir(f->dir);
+}
+
+/* A message being written: words, the header last. */
+struct message {
+	uint32_t words[1024];
+	size_t n;
+};
+
+static void put(struct message *m, uint32_t word)
+{
+	m->words[m->n++] = word;
+}
+
+static void put_string(struct message *m, const char *text)
+{
+	uint32_t len = (uint32_t)strlen(text) + 1;
+	put(m, len);
+	m->words[m->n + (len - 1) / 4] = 0;
+	memcpy(&m->words[m->n], text, len);
+	m->n += (len + 3) / 4;
+}
+
+static void send_message(struct br_stream *to, uint32_t object, uint16_t opcode,
+			 const struct message *m)
+{
+	const uint32_t head[2] = {object, (uint32_t)((m->n * 4 + 8) << 16) | opcode};
+	CHECK_EQ(br_stream_write(to, head, sizeof(head)), 0);
+	if (m->n > 0) {
+		CHECK_EQ(br_stream_write(to, m->words, m->n * 4), 0);
+	}
+}
+
+static struct br_stream *guest_out(struct fixture *f)
+{
+	return br_relay_input(hr_client_relay(f->client), BR_REQUEST);
+}
+
+static struct br_stream *guest_in(struct fixture *f)
+{
+	return br_relay_output(hr_client_relay(f->client), BR_EVENT);
+}
+
+static void flush_compositor(struct fixture *f)
+{
+	int ret = br_sock_flush(f->fd, &f->out);
+	CHECK(ret == 0 || ret == -EAGAIN);
+}
+
+/* Turn the loop until *counter has grown past was. */
+static void wait_for(struct fixture *f, const unsigned *counter, unsigned was, const char *what)
+{
+	for (int i = 0; *counter == was && i < DEADLINE_MS / 10; i++) {
+		CHECK_EQ(wl_event_loop_dispatch(f->host.loop, 10), 0);
+	}
+	if (*counter == was) {
+		printf("waited for: %s\n", what);
+	}
+	CHECK(*counter != was);
+}
+
+/* The next message of a stream into *m, without the header. Returns the opcode; -1: none. */
+static int take(struct br_stream *from, uint32_t *object, struct message *m)
+{
+	uint32_t head[2];
+	if (br_stream_bytes(from) < sizeof(head)) {
+		return -1;
+	}
+	memcpy(head, br_stream_peek(from), sizeof(head));
+	m->n = (head[1] >> 16) / 4 - 2;
+	CHECK(m->n <= sizeof(m->words) / 4);
+	memcpy(m->words, br_stream_peek(from) + sizeof(head), m->n * 4);
+	br_stream_consume(from, head[1] >> 16);
+	*object = head[0];
+	return head[1] & 0xffff;
+}
+
+static void read_requests(struct fixture *f)
+{
+	int ret = br_sock_read(f->fd, &f->in);
+	CHECK(ret > 0 || ret == -EAGAIN);
+}
+
+static void get_registry(struct fixture *f)
+{
+	struct message m = {0};
+	uint32_t object;
+	put(&m, REGISTRY);
+	send_message(guest_out(f), 1, BR_REQ_WL_DISPLAY_GET_REGISTRY, &m);
+	hr_client_dispatch(f->client);
+	read_requests(f); /* in the same wake-up */
+	CHECK_EQ(take(&f->in, &object, &m), BR_REQ_WL_DISPLAY_GET_REGISTRY);
+	CHECK_EQ(object, 1);
+}
+
+static void announce(struct fixture *f, uint32_t name, const char *iface, uint32_t version)
+{
+	struct message m = {0};
+	put(&m, name);
+	put_string(&m, iface);
+	put(&m, version);
+	send_message(&f->out, REGISTRY, BR_EVT_WL_REGISTRY_GLOBAL, &m);
+}
+
+static void bind_global(struct fixture *f, uint32_t name, const char *iface, uint32_t version,
+			uint32_t id)
+{
+	struct message m = {0};
+	put(&m, name);
+	put_string(&m, iface);
+	put(&m, version);
+	put(&m, id);
+	send_message(guest_out(f), REGISTRY, BR_REQ_WL_REGISTRY_BIND, &m);
+	hr_client_dispatch(f->client);
+}
+
+/* The client must have been ended with this error of this object. */
+static void check_error(struct fixture *f, uint32_t object, uint32_t code, const char *part)
+{
+	struct message m;
+	uint32_t sender;
+	CHECK_EQ(f->closed, 1);
+	CHECK_EQ(take(guest_in(f), &sender, &m), BR_EVT_WL_DISPLAY_ERROR);
+	CHECK_EQ(sender, 1);
+	CHECK_EQ(m.words[0], object);
+	CHECK_EQ(m.words[1], code);
+	CHECK(strstr((char *)&m.words[3], part) != NULL);
+	CHECK_EQ(br_stream_bytes(guest_in(f)), 0);
+	/* The compositor sees the end at once. */
+	struct pollfd pfd = {.fd = f->fd, .events = POLLIN};
+	CHECK_EQ(poll(&pfd, 1, DEADLINE_MS), 1);
+	CHECK(pfd.revents & POLLHUP);
+}
+
+static void set_up_globals(struct fixture *f)
+{
+	set_up(f);
+	connect_client(f);
+	get_registry(f);
+	announce(f, 1, "wl_compositor", 200);
+	announce(f, 2, "ext_session_lock_manager_v1", 1);
+	announce(f, 3, "no_such_interface", 1);
+	announce(f, 4, "wl_shm", 1);
+	announce(f, 5, "xdg_wm_base", 2);
+	flush_compositor(f);
+	wait_for(f, &f->ready, f->ready, "globals");
+}
+
+static void skip_globals(struct fixture *f)
+{
+	br_stream_consume(guest_in(f), br_stream_bytes(guest_in(f)));
+	hr_client_events_taken(f->client);
+}
+
+TEST(globals_are_filtered_and_clamped)
+{
+	struct fixture f;
+	struct message m;
+	uint32_t object;
+	set_up_globals(&f);
+	static const uint32_t names[] = {1, 4, 5};
+	for (size_t i = 0; i < 3; i++) {
+		CHECK_EQ(take(guest_in(&f), &object, &m), BR_EVT_WL_REGISTRY_GLOBAL);
+		CHECK_EQ(object, REGISTRY);
+		CHECK_EQ(m.words[0], names[i]);
+		if (i == 0) {
+			CHECK_EQ(m.words[m.n - 1], br_ifaces[BR_IFACE_WL_COMPOSITOR].safe_version);
+		}
+	}
+	CHECK_EQ(br_stream_bytes(guest_in(&f)), 0);
+	/* Only what was announced goes away; and it may still be bound, the compositor decides. */
+	struct message gone = {0};
+	put(&gone, 2);
+	send_message(&f.out, REGISTRY, BR_EVT_WL_REGISTRY_GLOBAL_REMOVE, &gone);
+	gone.words[0] = 4;
+	send_message(&f.out, REGISTRY, BR_EVT_WL_REGISTRY_GLOBAL_REMOVE, &gone);
+	flush_compositor(&f);
+	wait_for(&f, &f.ready, f.ready, "global_remove");
+	CHECK_EQ(take(guest_in(&f), &object, &m), BR_EVT_WL_REGISTRY_GLOBAL_REMOVE);
+	CHECK_EQ(m.words[0], 4);
+	CHECK_EQ(br_stream_bytes(guest_in(&f)), 0);
+	bind_global(&f, 4, "wl_shm", 1, FIRST_BOUND);
+	read_requests(&f);
+	CHECK_EQ(take(&f.in, &object, &m), BR_REQ_WL_REGISTRY_BIND);
+	CHECK_EQ(f.closed, 0);
+	tear_down(&f);
+}
+
+static void check_bad_bind(uint32_t name, const char *iface, uint32_t version, const char *part)
+{
+	struct fixture f;
+	set_up_globals(&f);
+	skip_globals(&f);
+	bind_global(&f, name, iface, version, FIRST_BOUND);
+	check_error(&f, REGISTRY, 0, part);
+	tear_down(&f);
+}
+
+TEST(binds_are_checked)
+{
+	check_bad_bind(2, "ext_session_lock_manager_v1", 1, "invalid global");
+	check_bad_bind(99, "wl_shm", 1, "invalid global");
+	check_bad_bind(4, "wl_compositor", 1, "invalid interface");
+	check_bad_bind(4, "wl_shm", 2, "invalid version");
+	check_bad_bind(5, "xdg_wm_base", 3, "invalid version");
+}
+
+static void check_pool(int32_t file_size, int32_t size, int32_t resize, const char *part)
+{
+	struct fixture f;
+	struct message m = {0};
+	struct br_handle handle = {.fd = memfd_create("pool", MFD_CLOEXEC)};
+	CHECK(handle.fd >= 0 && ftruncate(handle.fd, file_size) == 0);
+	set_up_globals(&f);
+	skip_globals(&f);
+	bind_global(&f, 4, "wl_shm", 1, FIRST_BOUND);
+	CHECK_EQ(br_stream_push_handle_take(guest_out(&f), &handle), 0);
+	put(&m, FIRST_BOUND + 1);
+	put(&m, (uint32_t)size);
+	send_message(guest_out(&f), FIRST_BOUND, BR_REQ_WL_SHM_CREATE_POOL, &m);
+	hr_client_dispatch(f.client);
+	if (f.closed == 0) {
+		m = (struct message){0};
+		put(&m, (uint32_t)resize);
+		send_message(guest_out(&f), FIRST_BOUND + 1, BR_REQ_WL_SHM_POOL_RESIZE, &m);
+		hr_client_dispatch(f.client);
+	}
+	if (part == NULL) {
+		CHECK_EQ(f.closed, 0);
+	} else {
+		check_error(&f, resize == 0 ? FIRST_BOUND : FIRST_BOUND + 1,
+			    strstr(part, "invalid size") ? 1 : 2, part);
+	}
+	tear_down(&f);
+}
+
+TEST(pools_are_checked)
+{
+	check_pool(4096, 4096, 8192, NULL);
+	check_pool(4096, 4097, 0, "does not hold");
+	check_pool(4096, -1, 0, "invalid size");
+	check_pool(4096, 0, 0, "invalid size");
+	check_pool(4096, 4096, 4095, "can't become");
+	check_pool(4096, 4096, -1, "can't become");
+	check_pool(4096, 4096, BR_LIMIT_POOL_BYTES + 1, "can't become");
+}
+
+static void check_string(struct fixture *f, int opcode, const char *text)
+{
+	struct message m;
+	uint32_t object;
+	CHECK_EQ(take(&f->in, &object, &m), opcode);
+	CHECK_STR((char *)&m.words[1], text);
+	CHECK_EQ(m.words[0], strlen(text) + 1);
+}
+
+TEST(windows_are_marked)
+{
+	struct fixture f;
+	struct message m = {0}, got;
+	uint32_t object;
+	set_up_globals(&f);
+	bind_global(&f, 1, "wl_compositor", 1, 3);
+	bind_global(&f, 5, "xdg_wm_base", 2, 4);
+	put(&m, 5);
+	send_message(guest_out(&f), 3, BR_REQ_WL_COMPOSITOR_CREATE_SURFACE, &m);
+	m = (struct message){.words = {6, 5}, .n = 2};
+	send_message(guest_out(&f), 4, BR_REQ_XDG_WM_BASE_GET_XDG_SURFACE, &m);
+	m = (struct message){.words = {7}, .n = 1};
+	send_message(guest_out(&f), 6, BR_REQ_XDG_SURFACE_GET_TOPLEVEL, &m);
+	m.n = 0;
+	put_string(&m, "hello");
+	send_message(guest_out(&f), 7, BR_REQ_XDG_TOPLEVEL_SET_TITLE, &m);
+	send_message(guest_out(&f), 7, BR_REQ_XDG_TOPLEVEL_SET_APP_ID, &m);
+	hr_client_dispatch(f.client);
+	read_requests(&f);
+	for (int i = 0; i < 4; i++) {
+		CHECK(take(&f.in, &object, &got) >= 0); /* up to get_xdg_surface */
+	}
+	CHECK_EQ(take(&f.in, &object, &got), BR_REQ_XDG_SURFACE_GET_TOPLEVEL);
+	check_string(&f, BR_REQ_XDG_TOPLEVEL_SET_TITLE, "[vm] ");
+	check_string(&f, BR_REQ_XDG_TOPLEVEL_SET_APP_ID, "causeway.vm.");
+	check_string(&f, BR_REQ_XDG_TOPLEVEL_SET_TITLE, "[vm] hello");
+	check_string(&f, BR_REQ_XDG_TOPLEVEL_SET_APP_ID, "causeway.vm.hello");
+	CHECK_EQ(br_stream_bytes(&f.in), 0);
+	tear_down(&f);
+}
+
+TEST(hang_up_comes_after_the_last_event)
+{
+	struct fixture f;
+	set_up(&f);
+	connect_client(&f);
+	get_registry(&f);
+	announce(&f, 1, "wl_compositor", 1);
+	flush_compositor(&f);
+	br_fd_clear(&f.fd);
+	wait_for(&f, &f.closed, 0, "the end of the client");
+	CHECK_EQ(f.closed, 1);
+	CHECK(f.ready >= 1);
+	CHECK(br_stream_bytes(guest_in(&f)) > 0);
+	hr_client_events_taken(f.client);
+	CHECK_EQ(f.closed, 1);
+	tear_down(&f);
+}
+
+/* Feed pings until the relay is congested, the compositor reading nothing. */
+TEST(requests_are_held_back)
+{
+	struct fixture f;
+	struct message m = {0};
+	set_up(&f);
+	connect_client(&f);
+	size_t sent = 0;
+	uint32_t id = 2;
+	while (!br_relay_congested(hr_client_relay(f.client), BR_REQUEST)) {
+		m = (struct message){.words = {id++}, .n = 1};
+		send_message(guest_out(&f), 1, BR_REQ_WL_DISPLAY_SYNC, &m);
+		sent += 12;
+		hr_client_dispatch(f.client);
+		CHECK(id < BR_LIMIT_OBJECTS);
+	}
+	CHECK_EQ(f.drained, 0);
+	CHECK(sent > BR_HIGH_WATER_BYTES);
+	for (int i = 0; f.drained == 0 && i < DEADLINE_MS / 10; i++) {
+		read_requests(&f);
+		CHECK_EQ(wl_event_loop_dispatch(f.host.loop, 10), 0);
+	}
+	CHECK_EQ(f.drained, 1);
+	for (int i = 0; br_stream_bytes(&f.in) < sent && i < DEADLINE_MS / 10; i++) {
+		read_requests(&f);
+		CHECK_EQ(wl_event_loop_dispatch(f.host.loop, 10), 0);
+	}
+	CHECK_EQ(br_stream_bytes(&f.in), sent);
+	tear_down(&f);
+}
+
+/* The guest takes nothing: the compositor's events stay in its socket, and the loop sleeps, even
+ * when the compositor then hangs up. */
+TEST(events_are_held_back)
+{
+	struct fixture f;
+	set_up(&f);
+	connect_client(&f);
+	get_registry(&f);
+	size_t announced = 0;
+	for (int idle = 0; idle < 3;) {
+		unsigned ready = f.ready;
+		if (br_stream_bytes(&f.out) < 4096) {
+			announce(&f, (uint32_t)(announced++ % 1000), "wl_compositor", 1);
+		}
+		flush_compositor(&f);
+		CHECK_EQ(wl_event_loop_dispatch(f.host.loop, 0), 0);
+		idle = f.ready == ready && br_stream_bytes(&f.out) >= 4096 ? idle + 1 : 0;
+	}
+	CHECK(br_relay_congested(hr_client_relay(f.client), BR_EVENT));
+	CHECK(br_stream_bytes(guest_in(&f)) < 2 * BR_HIGH_WATER_BYTES);
+	br_fd_clear(&f.fd);
+	CHECK_EQ(wl_event_loop_dispatch(f.host.loop, 0), 0);
+	struct pollfd pfd = {.fd = wl_event_loop_get_fd(f.host.loop), .events = POLLIN};
+	CHECK_EQ(poll(&pfd, 1, 0), 0);
+	CHECK_EQ(f.closed, 0);
+	size_t got = 0;
+	for (int i = 0; f.closed == 0 && i < DEADLINE_MS / 10; i++) {
+		got += br_stream_bytes(guest_in(&f));
+		br_stream_consume(guest_in(&f), br_stream_bytes(guest_in(&f)));
+		hr_client_events_taken(f.client);
+		CHECK_EQ(wl_event_loop_dispatch(f.host.loop, 10), 0);
+	}
+	got += br_stream_bytes(guest_in(&f));
+	CHECK_EQ(f.closed, 1);
+	CHECK(got > 2 * BR_HIGH_WATER_BYTES / 2);
+	tear_down(&f);
+}
+
+TEST(no_compositor_is_an_error_and_a_new_one_serves)
+{
+	struct fixture f;
+	set_up(&f);
+	br_fd_clear(&f.listen_fd);
+	CHECK_EQ(hr_client_create(&f.host, &events, &f, &f.client), -ECONNREFUSED);
+	unlink(f.path);
+	CHECK_EQ(hr_client_create(&f.host, &events, &f, &f.client), -ENOENT);
+	CHECK_EQ(f.host.client_count, 0);
+	f.listen_fd = br_sock_listen(f.path, SOCK_STREAM);
+	CHECK(f.listen_fd >= 0);
+	connect_client(&f);
+	get_registry(&f);
+	tear_down(&f);
+}
+
+TEST(the_channel_can_fail_it)
+{
+	struct fixture f;
+	set_up(&f);
+	connect_client(&f);
+	hr_client_fail(f.client, "a bad command");
+	check_error(&f, 1, 3, "a bad command");
+	tear_down(&f);
+}
