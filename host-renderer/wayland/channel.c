@@ -163,6 +163,9 @@ static bool emit_chunk(struct hr_wl_context *context, struct br_stream *out)
 		/* The stream can't be continued without its fd. */
 		close_handles(handles, n);
 		br_stream_consume(out, br_stream_bytes(out));
+		while (br_stream_pop_handle(out, &handles[0])) {
+			br_fd_clear(&handles[0].fd);
+		}
 		hr_wl_fail(context, "an fd of an event can't be carried to the guest");
 		return false;
 	}

@@ -320,6 +320,17 @@ static int run_command(struct hr_wl_context *context, struct hr_submit *submit,
 	}
 }
 
+/* True if requests wait on the way to the compositor; requests_drained() follows. */
+static bool requests_wait(struct hr_wl_context *context)
+{
+	if (!context->client || context->closed) {
+		return false;
+	}
+	struct br_relay *relay = hr_client_relay(context->client);
+	return br_relay_congested(relay, BR_REQUEST) ||
+	       br_stream_bytes(br_relay_input(relay, BR_REQUEST)) >= BR_LIMIT_IN_BYTES / 2;
+}
+
 /* Decide what a fenced submit, all of whose commands have run, still waits for. */
 static int hold_fence(struct hr_wl_context *context, struct hr_submit *submit,
 		      const struct submit_state *state)
@@ -333,8 +344,7 @@ static int hold_fence(struct hr_wl_context *context, struct hr_submit *submit,
 			return hr_fence_hold(submit, &pipe->fences, &context->n_fences);
 		}
 	}
-	if (state->sent && context->client && !context->closed &&
-	    br_relay_congested(hr_client_relay(context->client), BR_REQUEST)) {
+	if (state->sent && requests_wait(context)) {
 		return hr_fence_hold(submit, &context->send_fences, &context->n_fences);
 	}
 	return 0;
