@@ -39,11 +39,11 @@ TEST(defaults_follow_the_tables)
 		unsigned flags = br_ifaces[i].flags;
 		bool offered = flags & BR_IFACE_GLOBAL &&
 			       !(flags & (BR_IFACE_PRIVILEGED | BR_IFACE_HIDDEN));
-		CHECK_EQ(hr_policy_version(policy, i, 1000),
+		CHECK_INT(hr_policy_version(policy, i, 1000),
 			 offered ? br_ifaces[i].safe_version : 0);
 	}
-	CHECK_EQ(hr_policy_version(policy, BR_IFACE_ANY, 1), 0);
-	CHECK_EQ(hr_policy_version(policy, find("wl_compositor"), 2), 2);
+	CHECK_INT(hr_policy_version(policy, BR_IFACE_ANY, 1), 0);
+	CHECK_INT(hr_policy_version(policy, find("wl_compositor"), 2), 2);
 	CHECK_STR(policy->app_id_prefix, "causeway.vm.");
 	CHECK_STR(policy->title_mark, "[vm] ");
 	hr_policy_destroy(policy);
@@ -54,18 +54,18 @@ TEST(deny_and_allow)
 	struct hr_policy *policy = hr_policy_create("vm");
 	uint16_t compositor = find("wl_compositor");
 	uint32_t full = br_ifaces[compositor].safe_version;
-	CHECK_EQ(hr_policy_deny(policy, "wl_compositor:4", err, sizeof(err)), 0);
-	CHECK_EQ(hr_policy_version(policy, compositor, 1000), 3);
-	CHECK_EQ(hr_policy_deny(policy, "wl_compositor:6", err, sizeof(err)), 0);
-	CHECK_EQ(hr_policy_version(policy, compositor, 1000), 3);
-	CHECK_EQ(hr_policy_deny(policy, "wl_compositor", err, sizeof(err)), 0);
-	CHECK_EQ(hr_policy_version(policy, compositor, 1000), 0);
-	CHECK_EQ(hr_policy_allow(policy, "wl_compositor:2", err, sizeof(err)), 0);
-	CHECK_EQ(hr_policy_version(policy, compositor, 1000), 2);
-	CHECK_EQ(hr_policy_allow(policy, "wl_compositor:255", err, sizeof(err)), 0);
-	CHECK_EQ(hr_policy_version(policy, compositor, 1000), full);
-	CHECK_EQ(hr_policy_deny(policy, "wl_compositor:1", err, sizeof(err)), 0);
-	CHECK_EQ(hr_policy_version(policy, compositor, 1000), 0);
+	CHECK_INT(hr_policy_deny(policy, "wl_compositor:4", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_version(policy, compositor, 1000), 3);
+	CHECK_INT(hr_policy_deny(policy, "wl_compositor:6", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_version(policy, compositor, 1000), 3);
+	CHECK_INT(hr_policy_deny(policy, "wl_compositor", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_version(policy, compositor, 1000), 0);
+	CHECK_INT(hr_policy_allow(policy, "wl_compositor:2", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_version(policy, compositor, 1000), 2);
+	CHECK_INT(hr_policy_allow(policy, "wl_compositor:255", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_version(policy, compositor, 1000), full);
+	CHECK_INT(hr_policy_deny(policy, "wl_compositor:1", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_version(policy, compositor, 1000), 0);
 	hr_policy_destroy(policy);
 }
 
@@ -75,13 +75,13 @@ TEST(privileged_needs_allow_and_hidden_refuses)
 	uint16_t privileged = find_flags(BR_IFACE_GLOBAL | BR_IFACE_PRIVILEGED, BR_IFACE_HIDDEN);
 	uint16_t hidden = find_flags(BR_IFACE_GLOBAL | BR_IFACE_HIDDEN, 0);
 	CHECK(privileged != BR_IFACE_ANY);
-	CHECK_EQ(hr_policy_version(policy, privileged, 1000), 0);
-	CHECK_EQ(hr_policy_allow(policy, br_ifaces[privileged].name, err, sizeof(err)), 0);
-	CHECK_EQ(hr_policy_version(policy, privileged, 1000), br_ifaces[privileged].safe_version);
+	CHECK_INT(hr_policy_version(policy, privileged, 1000), 0);
+	CHECK_INT(hr_policy_allow(policy, br_ifaces[privileged].name, err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_version(policy, privileged, 1000), br_ifaces[privileged].safe_version);
 	CHECK(hidden != BR_IFACE_ANY);
-	CHECK_EQ(hr_policy_allow(policy, br_ifaces[hidden].name, err, sizeof(err)), -EINVAL);
+	CHECK_INT(hr_policy_allow(policy, br_ifaces[hidden].name, err, sizeof(err)), -EINVAL);
 	CHECK(strstr(err, "can't be carried") != NULL);
-	CHECK_EQ(hr_policy_version(policy, hidden, 1000), 0);
+	CHECK_INT(hr_policy_version(policy, hidden, 1000), 0);
 	hr_policy_destroy(policy);
 }
 
@@ -95,11 +95,11 @@ TEST(bad_specs)
 	struct hr_policy *policy = hr_policy_create("vm");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		err[0] = '\0';
-		CHECK_EQ(hr_policy_allow(policy, bad[i], err, sizeof(err)), -EINVAL);
+		CHECK_INT(hr_policy_allow(policy, bad[i], err, sizeof(err)), -EINVAL);
 		CHECK(err[0] != '\0');
-		CHECK_EQ(hr_policy_deny(policy, bad[i], err, sizeof(err)), -EINVAL);
+		CHECK_INT(hr_policy_deny(policy, bad[i], err, sizeof(err)), -EINVAL);
 	}
-	CHECK_EQ(hr_policy_allow(policy, "no_such_global", err, sizeof(err)), -EINVAL);
+	CHECK_INT(hr_policy_allow(policy, "no_such_global", err, sizeof(err)), -EINVAL);
 	CHECK(strstr(err, "--list-globals") != NULL);
 	hr_policy_destroy(policy);
 }
@@ -107,18 +107,18 @@ TEST(bad_specs)
 TEST(marks)
 {
 	static char buf[BR_LIMIT_TITLE_BYTES + 1], text[BR_LIMIT_TITLE_BYTES + 1];
-	CHECK_EQ(hr_policy_mark(buf, "[vm] ", "hello", 5), 10);
+	CHECK_INT(hr_policy_mark(buf, "[vm] ", "hello", 5), 10);
 	CHECK_STR(buf, "[vm] hello");
-	CHECK_EQ(hr_policy_mark(buf, "", "hello", 5), 5);
+	CHECK_INT(hr_policy_mark(buf, "", "hello", 5), 5);
 	CHECK_STR(buf, "hello");
 	/* A character of three bytes that would end one byte past the limit goes as a whole. */
 	memset(text, 'a', sizeof(text));
 	memcpy(text + BR_LIMIT_TITLE_BYTES - 4, "\xe2\x82\xac", 3);
-	CHECK_EQ(hr_policy_mark(buf, "ab", text, BR_LIMIT_TITLE_BYTES), BR_LIMIT_TITLE_BYTES - 2);
-	CHECK_EQ(hr_policy_mark(buf, "a", text, BR_LIMIT_TITLE_BYTES), BR_LIMIT_TITLE_BYTES);
-	CHECK_EQ(strlen(buf), BR_LIMIT_TITLE_BYTES);
+	CHECK_INT(hr_policy_mark(buf, "ab", text, BR_LIMIT_TITLE_BYTES), BR_LIMIT_TITLE_BYTES - 2);
+	CHECK_INT(hr_policy_mark(buf, "a", text, BR_LIMIT_TITLE_BYTES), BR_LIMIT_TITLE_BYTES);
+	CHECK_INT(strlen(buf), BR_LIMIT_TITLE_BYTES);
 	/* What is no UTF-8 passes, and its end is no reason to read on. */
-	CHECK_EQ(hr_policy_mark(buf, "", "\xe2\x82", 2), 2);
+	CHECK_INT(hr_policy_mark(buf, "", "\xe2\x82", 2), 2);
 	CHECK_STR(buf, "\xe2\x82");
 }
 
@@ -126,15 +126,15 @@ TEST(mark_options)
 {
 	static char text[BR_LIMIT_TITLE_BYTES];
 	struct hr_policy *policy = hr_policy_create("vm");
-	CHECK_EQ(hr_policy_set_marks(policy, "", NULL), 0);
+	CHECK_INT(hr_policy_set_marks(policy, "", NULL), 0);
 	CHECK_STR(policy->app_id_prefix, "");
 	CHECK_STR(policy->title_mark, "[vm] ");
-	CHECK_EQ(hr_policy_set_marks(policy, NULL, "\xe2\x82\xac "), 0);
+	CHECK_INT(hr_policy_set_marks(policy, NULL, "\xe2\x82\xac "), 0);
 	CHECK_STR(policy->title_mark, "\xe2\x82\xac ");
-	CHECK_EQ(hr_policy_set_marks(policy, NULL, "\xed\xa0\x80"), -EINVAL);
-	CHECK_EQ(hr_policy_set_marks(policy, NULL, "a\nb"), -EINVAL);
+	CHECK_INT(hr_policy_set_marks(policy, NULL, "\xed\xa0\x80"), -EINVAL);
+	CHECK_INT(hr_policy_set_marks(policy, NULL, "a\nb"), -EINVAL);
 	memset(text, 'a', BR_LIMIT_TITLE_BYTES / 2 + 1);
-	CHECK_EQ(hr_policy_set_marks(policy, text, NULL), -EINVAL);
+	CHECK_INT(hr_policy_set_marks(policy, text, NULL), -EINVAL);
 	hr_policy_destroy(policy);
 }
 
@@ -143,19 +143,19 @@ TEST(admitted_globals)
 	struct hr_admit admit = {0};
 	CHECK(hr_admit_find(&admit, 1) == NULL);
 	for (uint32_t name = 1; name <= BR_LIMIT_GLOBALS; name++) {
-		CHECK_EQ(hr_admit_announce(&admit, name, 7, 3), 0);
+		CHECK_INT(hr_admit_announce(&admit, name, 7, 3), 0);
 	}
-	CHECK_EQ(hr_admit_announce(&admit, 5000, 7, 3), -ENOSPC);
-	CHECK_EQ(hr_admit_announce(&admit, 2, 8, 4), 0); /* the name is used again */
-	CHECK_EQ(hr_admit_find(&admit, 2)->iface, 8);
-	CHECK_EQ(hr_admit_find(&admit, 2)->version, 4);
+	CHECK_INT(hr_admit_announce(&admit, 5000, 7, 3), -ENOSPC);
+	CHECK_INT(hr_admit_announce(&admit, 2, 8, 4), 0); /* the name is used again */
+	CHECK_INT(hr_admit_find(&admit, 2)->iface, 8);
+	CHECK_INT(hr_admit_find(&admit, 2)->version, 4);
 	/* Removed ones make room, oldest first, and stay known until then. */
 	hr_admit_find(&admit, 9)->removed = 1;
 	hr_admit_find(&admit, 3)->removed = 1;
-	CHECK_EQ(hr_admit_announce(&admit, 5000, 7, 3), 0);
+	CHECK_INT(hr_admit_announce(&admit, 5000, 7, 3), 0);
 	CHECK(hr_admit_find(&admit, 3) == NULL);
 	CHECK(hr_admit_find(&admit, 9) != NULL);
-	CHECK_EQ(hr_admit_announce(&admit, 5001, 7, 3), 0);
+	CHECK_INT(hr_admit_announce(&admit, 5001, 7, 3), 0);
 	CHECK(hr_admit_find(&admit, 9) == NULL);
 	CHECK(hr_admit_find(&admit, 5000) != NULL);
 	CHECK(hr_admit_find(&admit, 4) != NULL);
