@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Mirrored wl_shm pools of causeway-guest: requests of a client go through a relay with the real
+ * hooks; the memory that the host would share is looked at, and so are the bytes counted.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "test.h"
+
+#include "br-tables.h"
+#include "fd.h"
+#include "gp-hooks.h"
+#include "hooks/context.h"
+#include "limits.h"
+#include "relay.h"
+
+/* --- the host's memory, without a host --- */
+
+static struct gp_blob *blobs[16]; /* by resource id */
+static uint32_t next_res_id = 1;
+static bool alloc_later;
+static struct {
+	uint64_t size;
+	gp_blob_done done;
+	void *data;
+} waiting;
+
+static void finish_alloc(int err)
+{
+	struct gp_blob *blob = NULL;
+	gp_blob_done done = waiting.done;
+	CHECK(done != NULL);
+	waiting.done = NULL;
+	if (err == 0) {
+		blob = calloc(1, sizeof(*blob));
+		CHECK(blob != NULL && next_res_id < 16);
+		blob->refs = 1;
+		blob->size = (waiting.size + 4095) & ~(uint64_t)4095;
+		blob->map = calloc(1, blob->size);
+		blob->res_id = next_res_id++;
+		blobs[blob->res_id] = blob;
+	}
+	done(waiting.data, err, blob);
+}
+
+void gp_channel_alloc_blob(struct gp_channel *channel, uint64_t size, gp_blob_done done, void *data)
+{
+	(void)channel;
+	CHECK(waiting.done == NULL);
+	waiting.size = size;
+	waiting.done = done;
+	waiting.data = data;
+	if (!alloc_later) {
+		finish_alloc(0);
+	}
+}
+
+struct gp_blob *gp_blob_ref(struct gp_blob *blob)
+{
+	blob->refs++;
+	return blob;
+}
+
+struct gp_blob *gp_blob_unref(struct gp_blob *blob)
+{
+	if (blob != NULL && --blob->refs == 0) {
+		blobs[blob->res_id] = NULL;
+		free(blob->map);
+		free(blob);
+	}
+	return NULL;
+}
+
+/* --- a client --- */
+
+enum { REGISTRY = 2, SHM, COMPOSITOR, VIEWPORTER, SURFACE, POOL, BUFFER, BUFFER2 };
+
+struct fixture {
+	struct gp_context context;
+	struct gp_stats stats;
+	struct br_relay *relay;
+	int file;
+	uint8_t *pixels;
+};
+
+static void request(struct fixture *f, uint32_t object, uint32_t opcode, const uint32_t *args,
+		    uint32_t count)
+{
+	struct br_stream *in = br_relay_input(f->relay, BR_REQUEST);
+	uint32_t header[2] = {object, (8 + count * 4) << 16 | opcode};
+	CHECK_INT(br_stream_write(in, header, sizeof(header)), 0);
+	CHECK_INT(br_stream_write(in, args, count * 4), 0);
+	(void)br_relay_dispatch(f->relay, BR_REQUEST);
+}
+
+#define REQUEST(f, object, opcode, ...)                                                             \
+	do {                                                                                        \
+		const uint32_t args_[] = {__VA_ARGS__};                                             \
+		request(f, object, opcode, args_, sizeof(args_) / 4);                               \
+	} while (0)
+
+static void bind_global(struct fixture *f, uint32_t name, const char *iface, uint32_t version,
+			uint32_t id)
+{
+	uint32_t len = (uint32_t)strlen(iface) + 1, words = (len + 3) / 4;
+	uint32_t event[16] = {REGISTRY, 0, name, len}, bind[16] = {name, len};
+	struct br_stream *in = br_relay_input(f->relay, BR_EVENT);
+	memcpy(&event[4], iface, len);
+	event[4 + words] = version;
+	event[1] = (5 + words) * 4 << 16 | BR_EVT_WL_REGISTRY_GLOBAL;
+	CHECK_INT(br_stream_write(in, event, (5 + words) * 4), 0);
+	CHECK_INT(br_relay_dispatch(f->relay, BR_EVENT), 0);
+	memcpy(&bind[2], iface, len);
+	bind[2 + words] = version;
+	bind[3 + words] = id;
+	request(f, REGISTRY, BR_REQ_WL_REGISTRY_BIND, bind, 4 + words);
+}
+
+static void start(struct fixture *f)
+{
+	static int channel; /* only its address counts */
+	*f = (struct fixture){0};
+	alloc_later = false;
+	next_res_id = 1;
+	gp_context_init(&f->context, true, &f->stats);
+	f->context.channel = (struct gp_channel *)&channel;
+	const struct br_relay_config config = {
+		.hooks = gp_hooks,
+		.data = &f->context,
+		.client_number = 1,
+	};
+	f->relay = br_relay_create(&config);
+	CHECK(f->relay != NULL);
+	REQUEST(f, 1, BR_REQ_WL_DISPLAY_GET_REGISTRY, REGISTRY);
+	bind_global(f, 10, "wl_shm", 1, SHM);
+	bind_global(f, 11, "wl_compositor", 4, COMPOSITOR);
+	bind_global(f, 12, "wp_viewporter", 1, VIEWPORTER);
+	REQUEST(f, COMPOSITOR, BR_REQ_WL_COMPOSITOR_CREATE_SURFACE, SURFACE);
+	CHECK(!br_relay_failed(f->relay));
+}
+
+static void finish(struct fixture *f)
+{
+	br_relay_destroy(f->relay);
+	gp_context_finish(&f->context);
+	if (f->pixels != NULL) {
+		(void)munmap(f->pixels, 1 << 20);
+	}
+	br_fd_clear(&f->file);
+	for (unsigned i = 0; i < 16; i++) {
+		CHECK(blobs[i] == NULL);
+	}
+}
+
+/* A file of 1 MiB with no two rows alike, and a pool of pool_bytes in it. */
+static void create_pool(struct fixture *f, uint32_t pool_bytes)
+{
+	f->file = memfd_create("pool", MFD_CLOEXEC);
+	CHECK(f->file >= 0 && ftruncate(f->file, 1 << 20) == 0);
+	f->pixels = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, f->file, 0);
+	CHECK(f->pixels != MAP_FAILED);
+	for (unsigned i = 0; i < 1 << 20; i++) {
+		f->pixels[i] = (uint8_t)(i * 2654435761u >> 24);
+	}
+	struct br_handle handle = {.fd = br_fd_dup(f->file)};
+	CHECK_INT(br_stream_push_handle_take(br_relay_input(f->relay, BR_REQUEST), &handle), 0);
+	REQUEST(f, SHM, BR_REQ_WL_SHM_CREATE_POOL, POOL, pool_bytes);
+}
+
+static void create_buffer(struct fixture *f, uint32_t id, uint32_t offset, uint32_t width,
+			  uint32_t height, uint32_t stride)
+{
+	REQUEST(f, POOL, BR_REQ_WL_SHM_POOL_CREATE_BUFFER, id, offset, width, height, stride, 0);
+}
+
+static void attach(struct fixture *f, uint32_t buffer)
+{
+	REQUEST(f, SURFACE, BR_REQ_WL_SURFACE_ATTACH, buffer, 0, 0);
+}
+
+static void damage(struct fixture *f, uint32_t x, uint32_t y, uint32_t width, uint32_t height)
+{
+	REQUEST(f, SURFACE, BR_REQ_WL_SURFACE_DAMAGE_BUFFER, x, y, width, height);
+}
+
+/* Commit; returns the bytes copied by it. */
+static uint64_t commit(struct fixture *f)
+{
+	uint64_t before = f->stats.copied_bytes;
+	request(f, SURFACE, BR_REQ_WL_SURFACE_COMMIT, NULL, 0);
+	return f->stats.copied_bytes - before;
+}
+
+/* The code of the wl_display.error that the client got; it must be the last event. */
+static uint32_t error_code(struct fixture *f)
+{
+	struct br_stream *out = br_relay_output(f->relay, BR_EVENT);
+	uint32_t words[4] = {0};
+	CHECK(br_relay_failed(f->relay));
+	while (!br_stream_empty(out)) {
+		memcpy(words, br_stream_peek(out), sizeof(words));
+		br_stream_consume(out, words[1] >> 16);
+	}
+	CHECK_INT(words[0], 1);
+	CHECK_INT(words[1] & 0xffff, BR_EVT_WL_DISPLAY_ERROR);
+	return words[3];
+}
+
+TEST(copies_only_the_damage)
+{
+	struct fixture f;
+	start(&f);
+	create_pool(&f, 1 << 20);
+	create_buffer(&f, BUFFER, 0, 256, 200, 1024);
+	attach(&f, BUFFER);
+	CHECK_INT(commit(&f), 1024 * 200); /* first: all of it */
+	CHECK(memcmp(blobs[1]->map, f.pixels, 1024 * 200) == 0);
+	CHECK_INT(commit(&f), 0);
+
+	f.pixels[10 * 1024 + 7 * 4] ^= 0xff;
+	f.pixels[100 * 1024] ^= 0xff; /* not damaged: stays behind */
+	damage(&f, 4, 8, 64, 64);
+	CHECK_INT(commit(&f), 64 * 64 * 4);
+	CHECK_INT(blobs[1]->map[10 * 1024 + 7 * 4], f.pixels[10 * 1024 + 7 * 4]);
+	CHECK(blobs[1]->map[100 * 1024] != f.pixels[100 * 1024]);
+	CHECK_INT(f.stats.full_frames, 1);
+	finish(&f);
+}
+
+TEST(damage_adds_up_per_buffer)
+{
+	struct fixture f;
+	start(&f);
+	create_pool(&f, 1 << 20);
+	create_buffer(&f, BUFFER, 0, 100, 100, 400);
+	create_buffer(&f, BUFFER2, 40000, 100, 100, 400);
+	attach(&f, BUFFER);
+	(void)commit(&f);
+	attach(&f, BUFFER2);
+	damage(&f, 0, 0, 10, 10);
+	CHECK_INT(commit(&f), 40000); /* its first time */
+	attach(&f, BUFFER);
+	damage(&f, 50, 50, 10, 10);
+	/* What changed while the other one was shown, too. */
+	CHECK_INT(commit(&f), 2 * 10 * 10 * 4);
+	attach(&f, BUFFER2);
+	damage(&f, 50, 50, 10, 10);
+	CHECK_INT(commit(&f), 10 * 10 * 4);
+	finish(&f);
+}
+
+TEST(surface_damage_is_scaled_and_viewports_copy_all)
+{
+	struct fixture f;
+	start(&f);
+	create_pool(&f, 1 << 20);
+	create_buffer(&f, BUFFER, 0, 100, 100, 400);
+	REQUEST(&f, SURFACE, BR_REQ_WL_SURFACE_SET_BUFFER_SCALE, 2);
+	attach(&f, BUFFER);
+	(void)commit(&f);
+	REQUEST(&f, SURFACE, BR_REQ_WL_SURFACE_DAMAGE, 1, 1, 5, 5);
+	CHECK_INT(commit(&f), 10 * 10 * 4);
+	REQUEST(&f, VIEWPORTER, BR_REQ_WP_VIEWPORTER_GET_VIEWPORT, BUFFER2, SURFACE);
+	REQUEST(&f, BUFFER2, BR_REQ_WP_VIEWPORT_SET_DESTINATION, 30, 30);
+	(void)commit(&f);
+	REQUEST(&f, SURFACE, BR_REQ_WL_SURFACE_DAMAGE, 1, 1, 5, 5);
+	CHECK_INT(commit(&f), 40000);
+	damage(&f, 0, 0, 3, 3);
+	CHECK_INT(commit(&f), 36);
+	CHECK(!br_relay_failed(f.relay));
+	finish(&f);
+}
+
+TEST(waits_for_the_hosts_memory)
+{
+	struct fixture f;
+	start(&f);
+	alloc_later = true;
+	struct br_stream *out = br_relay_output(f.relay, BR_REQUEST);
+	size_t before = br_stream_bytes(out);
+	create_pool(&f, 4096);
+	create_buffer(&f, BUFFER, 0, 10, 10, 40);
+	CHECK_INT(br_stream_bytes(out), before);
+	finish_alloc(0);
+	br_relay_resume(f.relay, BR_REQUEST);
+	CHECK_INT(br_relay_dispatch(f.relay, BR_REQUEST), 0);
+	CHECK(br_stream_bytes(out) > before);
+	CHECK_INT(br_stream_handle_count(out), 1);
+	CHECK_INT(out->handles[out->handle_head].handle.res_id, 1);
+	CHECK_INT(out->handles[out->handle_head].handle.fd, -1);
+	finish(&f);
+}
+
+TEST(no_memory_on_the_host_ends_the_client)
+{
+	struct fixture f;
+	start(&f);
+	alloc_later = true;
+	create_pool(&f, 4096);
+	finish_alloc(-ENOSPC);
+	br_relay_resume(f.relay, BR_REQUEST);
+	CHECK_INT(br_relay_dispatch(f.relay, BR_REQUEST), -EPROTO);
+	CHECK_INT(error_code(&f), 2);
+	finish(&f);
+}
+
+TEST(resize_moves_new_buffers_only)
+{
+	struct fixture f;
+	start(&f);
+	create_pool(&f, 40000);
+	create_buffer(&f, BUFFER, 0, 100, 100, 400);
+	REQUEST(&f, POOL, BR_REQ_WL_SHM_POOL_RESIZE, 80000);
+	CHECK(blobs[2] != NULL && blobs[2]->size >= 80000);
+	create_buffer(&f, BUFFER2, 40000, 100, 100, 400);
+	attach(&f, BUFFER);
+	CHECK_INT(commit(&f), 40000);
+	CHECK(memcmp(blobs[1]->map, f.pixels, 40000) == 0);
+	attach(&f, BUFFER2);
+	CHECK_INT(commit(&f), 40000);
+	CHECK(memcmp(blobs[2]->map + 40000, f.pixels + 40000, 40000) == 0);
+	/* Once more within what is there, then beyond the file, then smaller. */
+	REQUEST(&f, POOL, BR_REQ_WL_SHM_POOL_RESIZE, 81000);
+	CHECK(!br_relay_failed(f.relay));
+	REQUEST(&f, POOL, BR_REQ_WL_SHM_POOL_RESIZE, 80999);
+	CHECK_INT(error_code(&f), 2);
+	finish(&f);
+}
+
+TEST(buffers_outlive_their_pool)
+{
+	struct fixture f;
+	start(&f);
+	create_pool(&f, 40000);
+	create_buffer(&f, BUFFER, 0, 100, 100, 400);
+	request(&f, POOL, BR_REQ_WL_SHM_POOL_DESTROY, NULL, 0);
+	gp_context_release_retired(&f.context);
+	CHECK(blobs[1] != NULL);
+	attach(&f, BUFFER);
+	CHECK_INT(commit(&f), 40000);
+	request(&f, BUFFER, BR_REQ_WL_BUFFER_DESTROY, NULL, 0);
+	CHECK(blobs[1] != NULL); /* what is queued may name it */
+	gp_context_release_retired(&f.context);
+	CHECK(blobs[1] == NULL);
+	damage(&f, 0, 0, 1, 1);
+	CHECK_INT(commit(&f), 0);
+	CHECK(!br_relay_failed(f.relay));
+	finish(&f);
+}
+
+TEST(bad_geometry)
+{
+	static const uint32_t bad[][4] = {
+		/* offset, width, height, stride */
+		{0, 0, 1, 4},	      {0, 1, 0, 4},	     {0, 100, 101, 400},
+		{4, 100, 100, 400},   {0xffffffff, 1, 1, 4}, {0, 0x7fffffff, 0x7fffffff, 0x7fffffff},
+		{0x7fffffff, 1, 1, 4}, {0, 100, 100, 99},    {0, 0x80000000, 1, 4},
+	};
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct fixture f;
+		start(&f);
+		create_pool(&f, 40000);
+		create_buffer(&f, BUFFER, bad[i][0], bad[i][1], bad[i][2], bad[i][3]);
+		CHECK_INT(error_code(&f), 1);
+		finish(&f);
+	}
+}
+
+TEST(bad_pools)
+{
+	static const struct {
+		uint32_t size, code;
+	} bad[] = {{0, 1}, {0xffffffff, 1}, {BR_LIMIT_POOL_BYTES + 1, 1}, {(1 << 20) + 1, 2}};
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct fixture f;
+		start(&f);
+		create_pool(&f, bad[i].size);
+		CHECK_INT(error_code(&f), bad[i].code);
+		finish(&f);
+	}
+}
+
+TEST(a_file_cut_short_ends_its_client_only)
+{
+	struct fixture f;
+	start(&f);
+	create_pool(&f, 1 << 20);
+	create_buffer(&f, BUFFER, 0, 256, 200, 1024);
+	attach(&f, BUFFER);
+	CHECK(ftruncate(f.file, 4096) == 0);
+	(void)commit(&f);
+	CHECK_INT(error_code(&f), 2);
+	finish(&f);
+}
+
+TEST(binds_what_was_announced_only)
+{
+	struct fixture f;
+	start(&f);
+	uint32_t bind[] = {12, 7, 0, 0, 1, POOL}; /* name 12 is the viewporter */
+	memcpy(&bind[2], "wl_shm", 7);
+	request(&f, REGISTRY, BR_REQ_WL_REGISTRY_BIND, bind, 6);
+	CHECK_INT(error_code(&f), 0);
+	finish(&f);
+}
