@@ -75,7 +75,9 @@ void br_log_peer(enum br_log_level level, const char *fmt, ...)
 
 const char *br_log_escape(char *buf, size_t size, const char *text, size_t len)
 {
+	static const char hex[] = "0123456789abcdef";
 	size_t out = 0;
+	size_t cut = 0; /* the last place where the dots fit */
 	if (size == 0) {
 		return "";
 	}
@@ -83,19 +85,21 @@ const char *br_log_escape(char *buf, size_t size, const char *text, size_t len)
 		unsigned char c = (unsigned char)text[i];
 		bool plain = c >= 0x20 && c < 0x7f && c != '\\';
 		size_t need = plain ? 1 : 4;
-		/* Room for the dots, unless this is the end. */
-		size_t reserve = i + 1 < len ? 4 : 1;
-		if (out + need + reserve > size) {
-			for (unsigned dot = 0; dot < 3 && out + 1 < size; dot++) {
-				buf[out++] = '.';
+		if (out + 4 <= size) {
+			cut = out;
+		}
+		if (out + need + 1 > size) {
+			for (out = cut; out < cut + 3 && out + 1 < size; out++) {
+				buf[out] = '.';
 			}
 			break;
 		}
 		if (plain) {
 			buf[out++] = (char)c;
 		} else {
-			snprintf(buf + out, 5, "\\x%02x", c);
-			out += 4;
+			const char escaped[4] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
+			memcpy(buf + out, escaped, sizeof(escaped));
+			out += sizeof(escaped);
 		}
 	}
 	buf[out] = '\0';

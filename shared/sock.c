@@ -44,9 +44,13 @@ int br_sock_read(int sock_fd, struct br_stream *s)
 {
 	size_t room = s->max_bytes - br_stream_bytes(s);
 	size_t want = room < READ_BYTES ? room : READ_BYTES;
-	uint8_t *at = want > 0 ? br_stream_reserve(s, want) : NULL;
-	if (at == NULL) {
+	/* Fds can't be left in the socket once their bytes are read. */
+	if (want == 0 || s->max_handles - br_stream_handle_count(s) < MAX_FDS) {
 		return -ENOSPC;
+	}
+	uint8_t *at = br_stream_reserve(s, want);
+	if (at == NULL) {
+		return -ENOMEM;
 	}
 	union control control;
 	struct iovec iov = {.iov_base = at, .iov_len = want};
@@ -65,7 +69,8 @@ int br_sock_read(int sock_fd, struct br_stream *s)
 	}
 	int ret = msg.msg_controllen > 0 ? push_fds(s, &msg) : 0;
 	if (ret < 0) {
-		return ret;
+		/* The bytes are lost: not a "later". More fds than any Wayland library sends. */
+		return ret == -ENOSPC ? -EPROTO : ret;
 	}
 	br_stream_commit(s, (size_t)n);
 	return n == 0 ? -EPIPE : (int)n;
@@ -132,6 +137,9 @@ int br_sock_check_peer(int sock_fd)
 static int set_address(struct sockaddr_un *address, const char *path)
 {
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (path[0] == '\0') {
+		return -EINVAL; /* the kernel would choose an abstract address */
+	}
 	if (strlen(path) >= sizeof(address->sun_path)) {
 		return -ENAMETOOLONG;
 	}
@@ -156,16 +164,17 @@ int br_sock_connect(const char *path, int type)
 /* A socket file that nobody listens on any more is in the way. */
 static int remove_stale(const char *path, int type)
 {
+	struct stat st;
+	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+		return -EEXIST;
+	}
 	int fd = br_sock_connect(path, type);
 	if (fd >= 0) {
 		br_fd_clear(&fd);
 		return -EADDRINUSE;
 	}
 	if (fd == -ECONNREFUSED) {
-		struct stat st;
-		if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-			(void)unlink(path);
-		}
+		(void)unlink(path); /* where that fails, bind tells */
 	}
 	/* -EAGAIN: somebody listens and is busy; bind will say so. */
 	return 0;

@@ -29,7 +29,7 @@ uint8_t *br_stream_reserve(struct br_stream *s, size_t len)
 	if (len > s->max_bytes || used > s->max_bytes - len) {
 		return NULL;
 	}
-	if (s->capacity - s->tail >= len) {
+	if (s->capacity - s->tail >= len && s->data != NULL) {
 		return s->data + s->tail;
 	}
 	/* Moving pays only when it frees at least as much as it moves. */
@@ -58,13 +58,14 @@ uint8_t *br_stream_reserve(struct br_stream *s, size_t len)
 
 int br_stream_write(struct br_stream *s, const void *bytes, size_t len)
 {
+	if (len == 0) {
+		return 0;
+	}
 	uint8_t *at = br_stream_reserve(s, len);
 	if (at == NULL) {
-		return -ENOSPC;
+		return len > s->max_bytes - br_stream_bytes(s) ? -ENOSPC : -ENOMEM;
 	}
-	if (len > 0) {
-		memcpy(at, bytes, len);
-	}
+	memcpy(at, bytes, len);
 	br_stream_commit(s, len);
 	return 0;
 }
@@ -154,10 +155,10 @@ size_t br_stream_chunk(const struct br_stream *s, size_t max_bytes, size_t max_h
 			break;
 		}
 		if (n == max_handles) {
-			/* The next handle's message may start only behind this chunk. Of several
-			 * handles with one message more than fit, the rest comes late: a single
-			 * message has at most BR_MAX_MSG_FDS. */
-			bytes = offset > 0 ? (size_t)offset : bytes;
+			/* The next handle's message may start only behind this chunk. If that message
+			 * is at the front, its first byte goes alone: it is not read before the rest
+			 * of it is there. */
+			bytes = offset > 0 ? (size_t)offset : 1;
 			break;
 		}
 		n++;
