@@ -17,6 +17,7 @@
 #include "probe.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,10 +90,8 @@ static void storm(unsigned count, const char *path)
 {
 	probe.quiet_offers = true;
 	for (unsigned i = 0; i < count; i++) {
-		struct source *source = &probe.sources[CLIPBOARD];
-		void *old = source->proxy;
+		/* The one before is destroyed by its cancelled event. */
 		selection_offer(CLIPBOARD, "text/plain", path);
-		(void)old; /* destroyed by its cancelled event */
 		if (wl_display_roundtrip(probe.display) < 0) {
 			closed();
 		}
@@ -195,6 +194,7 @@ static void run_once(void)
 
 int main(int argc, char **argv)
 {
+	(void)signal(SIGPIPE, SIG_IGN); /* a reader's end is a state line */
 	probe.app_id = argc > 1 ? argv[1] : "probe";
 	probe.color = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 16) : 0x204060;
 	probe.seat_name = argc > 3 ? argv[3] : NULL;

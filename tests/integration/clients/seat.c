@@ -32,8 +32,7 @@ static void pointer_motion(void *data, struct wl_pointer *pointer, uint32_t time
 	(void)data;
 	(void)pointer;
 	(void)time;
-	(void)x;
-	(void)y;
+	say("pointer-motion %d %d", wl_fixed_to_int(x), wl_fixed_to_int(y));
 }
 
 static void pointer_button(void *data, struct wl_pointer *pointer, uint32_t serial, uint32_t time,

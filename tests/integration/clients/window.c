@@ -196,10 +196,8 @@ static void handle_configure(void *data, struct xdg_surface *xdg_surface, uint32
 	(void)data;
 	xdg_surface_ack_configure(xdg_surface, serial);
 	commit_buffer(false);
-	if (!probe.mapped) {
-		probe.mapped = true;
-		say("mapped %d %d", probe.width, probe.height);
-	}
+	say("%s %d %d", probe.mapped ? "resized" : "mapped", probe.width, probe.height);
+	probe.mapped = true;
 }
 
 static const struct xdg_surface_listener xdg_surface_listener = {.configure = handle_configure};
