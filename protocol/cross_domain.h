@@ -16,6 +16,8 @@
 #define XD_MAX_IDENTIFIERS 28
 /* What hosts other than ours read from the compositor, and guests send, at a time. */
 #define XD_MAX_DATA_COMPAT 3744
+/* Data bytes of one WRITE that every host takes: a page with the header. */
+#define XD_MAX_WRITE_COMPAT 4072
 /* A command carries its size in 16 bits. */
 #define XD_MAX_CMD_BYTES 65532
 

@@ -37,7 +37,7 @@
 #define BR_LIMIT_SESSIONS 16			 /* devices (socket connections) of one host */
 
 /* Flow control windows */
-#define BR_CHANNEL_WINDOW_BYTES (256 * 1024) /* host to guest, per client */
+#define BR_CHANNEL_WINDOW_BYTES (96 * 1024) /* host to guest, per client; less than BR_LIMIT_IN_BYTES */
 #define BR_SEND_WINDOW_BYTES (256 * 1024)    /* guest to host, unfenced, per client */
 #define BR_PIPE_WINDOW_BYTES (256 * 1024)    /* per pipe, each way */
 
