@@ -14,12 +14,14 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "cross_domain.h"
 #include "fd.h"
 #include "gp-hooks.h"
-#include "hooks/context.h"
+#include "hooks/state.h"
 #include "log.h"
 #include "relay.h"
 #include "sock.h"
+#include "transport.h"
 #include "wire.h"
 
 /* For a program that does not read why it was ended. */
@@ -28,7 +30,7 @@
 struct gp_client {
 	struct wl_list link; /* gp_server.clients */
 	struct gp_server *server;
-	struct gp_context context;
+	struct gp_state state;
 	uint32_t number;
 	int sock_fd;
 	struct wl_event_source *source; /* NULL: the program hung up or is gone */
@@ -53,7 +55,7 @@ static void close_channel(struct gp_client *client)
 {
 	struct gp_channel *channel = client->channel;
 	client->channel = NULL;
-	client->context.channel = NULL;
+	client->state.channel = NULL;
 	gp_channel_destroy(channel);
 }
 
@@ -131,11 +133,17 @@ static const struct gp_channel_events channel_events = {
 	.closed = handle_closed,
 };
 
-static void handle_wake(struct gp_context *context)
+static void handle_wake(struct gp_state *state)
 {
-	struct gp_client *client = wl_container_of(context, client, context);
+	struct gp_client *client = wl_container_of(state, client, state);
 	br_relay_resume(client->relay, BR_REQUEST);
 	client_run(client);
+}
+
+static bool carries_fds(struct gp_state *state)
+{
+	struct gp_client *client = wl_container_of(state, client, state);
+	return client->host != NULL && client->host->transport->caps.extensions & XD_EXT_FDS;
 }
 
 static int handle_socket(int fd, uint32_t mask, void *data)
@@ -164,7 +172,7 @@ static int handle_socket(int fd, uint32_t mask, void *data)
 static void read_socket(struct gp_client *client)
 {
 	if (!client->readable || client->read_all || client->ending ||
-	    client->context.alloc_state == GP_ALLOC_RUNNING ||
+	    client->state.alloc_state == GP_ALLOC_RUNNING ||
 	    br_relay_congested(client->relay, BR_REQUEST) || br_relay_failed(client->relay)) {
 		return;
 	}
@@ -206,7 +214,7 @@ static void pump_requests(struct gp_client *client)
 		}
 	}
 	if (br_stream_empty(out) || client->host_ended) {
-		gp_context_release_retired(&client->context);
+		gp_state_release_retired(&client->state);
 	}
 }
 
@@ -250,7 +258,7 @@ static bool all_sent(struct gp_client *client)
 	if (client->read_all) {
 		return client->channel == NULL ||
 		       (br_stream_empty(br_relay_output(relay, BR_REQUEST)) &&
-			client->context.alloc_state != GP_ALLOC_RUNNING);
+			client->state.alloc_state != GP_ALLOC_RUNNING);
 	}
 	return false;
 }
@@ -258,7 +266,7 @@ static bool all_sent(struct gp_client *client)
 static void update_source(struct gp_client *client)
 {
 	bool congested = br_relay_congested(client->relay, BR_REQUEST) ||
-			 client->context.alloc_state == GP_ALLOC_RUNNING;
+			 client->state.alloc_state == GP_ALLOC_RUNNING;
 	uint32_t mask = 0;
 	if (client->source == NULL) {
 		return;
@@ -339,7 +347,7 @@ void gp_client_destroy(struct gp_client *client)
 	client->running = true; /* callbacks on the way down change nothing */
 	close_channel(client);
 	br_relay_destroy(client->relay);
-	gp_context_finish(&client->context);
+	gp_state_finish(&client->state);
 	gp_link_unref(client->host);
 	if (client->source != NULL) {
 		wl_event_source_remove(client->source);
@@ -388,7 +396,7 @@ static int open_channel(struct gp_client *client)
 				br_relay_input(client->relay, BR_EVENT), &channel_events, client,
 				&client->channel);
 	client->running = running;
-	client->context.channel = client->channel;
+	client->state.channel = client->channel;
 	return ret;
 }
 
@@ -403,11 +411,12 @@ static struct gp_client *client_new(struct gp_server *server, int *sock_fd)
 	const struct br_relay_config config = {
 		.hooks = gp_hooks,
 		.ops = &relay_ops,
-		.data = &client->context,
+		.data = &client->state,
 		.client_number = client->number,
 	};
-	gp_context_init(&client->context, server->mirror, &server->stats);
-	client->context.wake = handle_wake;
+	gp_state_init(&client->state, server->options->shm != GP_SHM_PASS, &server->stats);
+	client->state.carries_fds = server->options->shm == GP_SHM_AUTO ? carries_fds : NULL;
+	client->state.wake = handle_wake;
 	client->mask = WL_EVENT_READABLE;
 	client->relay = br_relay_create(&config);
 	client->source = wl_event_loop_add_fd(server->loop, *sock_fd, client->mask, handle_socket,

@@ -216,7 +216,6 @@ int gp_server_init(struct gp_server *server, struct wl_event_loop *loop,
 		.loop = loop,
 		.options = options,
 		.lock_fd = -1,
-		.mirror = options->shm == GP_SHM_MIRROR,
 	};
 	wl_list_init(&server->clients);
 	raise_fd_limit();

@@ -40,7 +40,6 @@ struct gp_server {
 	uint32_t client_count;
 	uint32_t next_client; /* number of the next client, from 1 */
 	struct gp_link *link; /* to the host; NULL while there is none */
-	bool mirror;		/* of the clients to come: wl_shm pools are mirrored */
 	struct gp_stats stats;
 };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "br-tables.h"
-#include "context.h"
+#include "state.h"
 #include "gp-hooks.h"
 #include "limits.h"
 #include "wire.h"
@@ -140,6 +140,20 @@ gp_hook_wl_registry_global_remove(struct br_relay *relay, struct br_msg *msg,
 	return BR_FORWARD;
 }
 
+static enum br_verdict bind_shm(struct br_relay *relay, struct br_object *object)
+{
+	struct gp_state *state = gp_state_of(relay);
+	if (state->carries_fds != NULL) {
+		state->mirror = !state->carries_fds(state);
+		state->carries_fds = NULL;
+	}
+	if (state->mirror && gp_shm_bound(object) < 0) {
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
+		return BR_DROP;
+	}
+	return BR_FORWARD;
+}
+
 enum br_verdict gp_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *msg,
 					 const struct br_args_wl_registry_bind *args)
 {
@@ -159,10 +173,8 @@ enum br_verdict gp_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *
 				      object->version);
 		return BR_DROP;
 	}
-	if (object->iface == BR_IFACE_WL_SHM && gp_context_of(relay)->mirror &&
-	    gp_shm_bound(object) < 0) {
-		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
-		return BR_DROP;
+	if (object->iface == BR_IFACE_WL_SHM) {
+		return bind_shm(relay, object);
 	}
 	return BR_FORWARD;
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "br-tables.h"
-#include "context.h"
+#include "state.h"
 #include "fd.h"
 #include "gp-hooks.h"
 #include "limits.h"
@@ -68,12 +68,12 @@ static void pool_destroy(struct br_relay *relay, struct br_object *object)
 	shm_unref(pool->shm);
 	br_fd_clear(&pool->fd);
 	pool->mapping = gp_mapping_unref(pool->mapping);
-	gp_context_retire(gp_context_of(relay), pool->blob);
+	gp_state_retire(gp_state_of(relay), pool->blob);
 	free(pool);
 	object->data = NULL;
 }
 
-/* Get memory of both kinds for size bytes of a client's file. Returns as gp_context_alloc(), having
+/* Get memory of both kinds for size bytes of a client's file. Returns as gp_state_alloc(), having
  * ended the client unless that is 0 or -EAGAIN. */
 static int prepare(struct br_relay *relay, struct br_msg *msg, int fd, int32_t size,
 		   uint64_t alloc_bytes, struct gp_mapping **ret_mapping, struct gp_blob **ret_blob)
@@ -87,7 +87,7 @@ static int prepare(struct br_relay *relay, struct br_msg *msg, int fd, int32_t s
 		return ret;
 	}
 	if (alloc_bytes > 0) {
-		ret = gp_context_alloc(gp_context_of(relay), alloc_bytes, ret_blob);
+		ret = gp_state_alloc(gp_state_of(relay), alloc_bytes, ret_blob);
 	}
 	if (ret < 0) {
 		(void)gp_mapping_unref(mapping);
@@ -109,7 +109,7 @@ enum br_verdict gp_hook_wl_shm_create_pool(struct br_relay *relay, struct br_msg
 	struct shm *shm = msg->object->data;
 	struct br_handle *handle = &msg->handles[0];
 	struct br_object *object = msg->args[0].object;
-	if (!gp_context_of(relay)->mirror) {
+	if (!gp_state_of(relay)->mirror) {
 		return BR_FORWARD;
 	}
 	if (args->size <= 0 || args->size > (int32_t)BR_LIMIT_POOL_BYTES || shm == NULL) {
@@ -208,7 +208,7 @@ enum br_verdict gp_hook_wl_shm_pool_resize(struct br_relay *relay, struct br_msg
 	if (replace_server_pool(relay, msg->object, pool, blob, args->size) < 0) {
 		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "resize: out of memory");
 	}
-	gp_context_retire(gp_context_of(relay), pool->blob);
+	gp_state_retire(gp_state_of(relay), pool->blob);
 	pool->blob = blob;
 	return BR_DROP;
 }
@@ -228,9 +228,9 @@ enum br_verdict gp_hook_wl_shm_pool_destroy(struct br_relay *relay, struct br_ms
 
 static void buffer_object_destroy(struct br_relay *relay, struct br_object *object)
 {
-	struct gp_context *context = gp_context_of(relay);
-	gp_surfaces_forget(context, object->data);
-	gp_context_retire(context, gp_buffer_destroy(object->data));
+	struct gp_state *state = gp_state_of(relay);
+	gp_surfaces_forget(state, object->data);
+	gp_state_retire(state, gp_buffer_destroy(object->data));
 	object->data = NULL;
 }
 
@@ -258,7 +258,7 @@ gp_hook_wl_shm_pool_create_buffer(struct br_relay *relay, struct br_msg *msg,
 		return BR_DROP;
 	}
 	object->data = gp_buffer_create(pool->mapping, pool->blob, &geometry,
-					gp_context_of(relay)->stats);
+					gp_state_of(relay)->stats);
 	if (object->data == NULL) {
 		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
 		return BR_DROP;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "br-tables.h"
-#include "context.h"
+#include "state.h"
 #include "gp-hooks.h"
 #include "wire.h"
 
@@ -16,7 +16,7 @@
 /* Data of a wl_surface. Scale, transform and viewport take effect at a commit, and are looked at
  * only there, so one copy of them is enough. */
 struct gp_surface {
-	struct wl_list link;    /* gp_context.surfaces */
+	struct wl_list link;    /* gp_state.surfaces */
 	struct wl_list buffers; /* gp_buffer.link, last attached first */
 	uint32_t buffer_count;
 	struct gp_buffer *current; /* may be NULL */
@@ -75,16 +75,16 @@ struct gp_surface *gp_surface_get(struct br_relay *relay, struct br_object *obje
 	}
 	surface->scale = 1;
 	wl_list_init(&surface->buffers);
-	wl_list_insert(&gp_context_of(relay)->surfaces, &surface->link);
+	wl_list_insert(&gp_state_of(relay)->surfaces, &surface->link);
 	object->data = surface;
 	object->destroy = surface_destroy;
 	return surface;
 }
 
-void gp_surfaces_forget(struct gp_context *context, const struct gp_buffer *buffer)
+void gp_surfaces_forget(struct gp_state *state, const struct gp_buffer *buffer)
 {
 	struct gp_surface *surface;
-	wl_list_for_each(surface, &context->surfaces, link) {
+	wl_list_for_each(surface, &state->surfaces, link) {
 		if (surface->current == buffer) {
 			surface->current = NULL;
 		}
@@ -100,7 +100,7 @@ void gp_surfaces_forget(struct gp_context *context, const struct gp_buffer *buff
 /* The surface of a request, or NULL where there is nothing to do. */
 static struct gp_surface *mirrored_surface(struct br_relay *relay, struct br_msg *msg)
 {
-	return gp_context_of(relay)->mirror ? gp_surface_get(relay, msg->object) : NULL;
+	return gp_state_of(relay)->mirror ? gp_surface_get(relay, msg->object) : NULL;
 }
 
 enum br_verdict gp_hook_wl_surface_attach(struct br_relay *relay, struct br_msg *msg,
@@ -182,7 +182,7 @@ gp_hook_wp_viewporter_get_viewport(struct br_relay *relay, struct br_msg *msg,
 				   const struct br_args_wp_viewporter_get_viewport *args)
 {
 	struct br_object *object = msg->args[0].object;
-	if (!gp_context_of(relay)->mirror) {
+	if (!gp_state_of(relay)->mirror) {
 		return BR_FORWARD;
 	}
 	struct gp_surface *surface = gp_surface_get(relay, args->surface);

@@ -14,7 +14,7 @@
 #include "br-tables.h"
 #include "fd.h"
 #include "gp-hooks.h"
-#include "hooks/context.h"
+#include "hooks/state.h"
 #include "limits.h"
 #include "relay.h"
 
@@ -80,7 +80,7 @@ struct gp_blob *gp_blob_unref(struct gp_blob *blob)
 enum { REGISTRY = 2, SHM, COMPOSITOR, VIEWPORTER, SURFACE, POOL, BUFFER, BUFFER2 };
 
 struct fixture {
-	struct gp_context context;
+	struct gp_state state;
 	struct gp_stats stats;
 	struct br_relay *relay;
 	int file;
@@ -126,11 +126,11 @@ static void start(struct fixture *f)
 	*f = (struct fixture){0};
 	alloc_later = false;
 	next_res_id = 1;
-	gp_context_init(&f->context, true, &f->stats);
-	f->context.channel = (struct gp_channel *)&channel;
+	gp_state_init(&f->state, true, &f->stats);
+	f->state.channel = (struct gp_channel *)&channel;
 	const struct br_relay_config config = {
 		.hooks = gp_hooks,
-		.data = &f->context,
+		.data = &f->state,
 		.client_number = 1,
 	};
 	f->relay = br_relay_create(&config);
@@ -146,7 +146,7 @@ static void start(struct fixture *f)
 static void finish(struct fixture *f)
 {
 	br_relay_destroy(f->relay);
-	gp_context_finish(&f->context);
+	gp_state_finish(&f->state);
 	if (f->pixels != NULL) {
 		(void)munmap(f->pixels, 1 << 20);
 	}
@@ -338,13 +338,13 @@ TEST(buffers_outlive_their_pool)
 	create_pool(&f, 40000);
 	create_buffer(&f, BUFFER, 0, 100, 100, 400);
 	request(&f, POOL, BR_REQ_WL_SHM_POOL_DESTROY, NULL, 0);
-	gp_context_release_retired(&f.context);
+	gp_state_release_retired(&f.state);
 	CHECK(blobs[1] != NULL);
 	attach(&f, BUFFER);
 	CHECK_INT(commit(&f), 40000);
 	request(&f, BUFFER, BR_REQ_WL_BUFFER_DESTROY, NULL, 0);
 	CHECK(blobs[1] != NULL); /* what is queued may name it */
-	gp_context_release_retired(&f.context);
+	gp_state_release_retired(&f.state);
 	CHECK(blobs[1] == NULL);
 	damage(&f, 0, 0, 1, 1);
 	CHECK_INT(commit(&f), 0);

@@ -2,8 +2,8 @@
  *
  * What the hooks of one client share: br_relay_data() of its relay. Loop thread only.
  */
-#ifndef GP_CONTEXT_H
-#define GP_CONTEXT_H
+#ifndef GP_STATE_H
+#define GP_STATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,17 +16,20 @@
 
 enum gp_alloc_state {
 	GP_ALLOC_IDLE,
-	GP_ALLOC_RUNNING, /* gp_context_alloc_done() follows */
+	GP_ALLOC_RUNNING, /* gp_state_alloc_done() follows */
 	GP_ALLOC_DONE,
 };
 
 /** State of one client's hooks; inside struct gp_client. */
-struct gp_context {
+struct gp_state {
 	bool mirror; /* wl_shm pools are mirrored; otherwise handed on as fds */
+	/* Asked when wl_shm is bound, since the host's abilities are known only then: true ends the
+	 * mirroring. NULL: do as told. */
+	bool (*carries_fds)(struct gp_state *state);
 	struct gp_stats *stats;
 	struct gp_channel *channel; /* borrowed; NULL once it is gone */
 	/* The allocation that a hook waited for has ended: let the requests go on. */
-	void (*wake)(struct gp_context *context);
+	void (*wake)(struct gp_state *state);
 	struct wl_list surfaces; /* gp_surface.link */
 
 	/* One allocation at a time: the requests stand still meanwhile. */
@@ -40,33 +43,33 @@ struct gp_context {
 	size_t retired_count, retired_capacity;
 };
 
-/** Prepare a context; channel and wake are set by the client. */
-void gp_context_init(struct gp_context *context, bool mirror, struct gp_stats *stats);
+/** Prepare a state; channel and wake are set by the client. */
+void gp_state_init(struct gp_state *state, bool mirror, struct gp_stats *stats);
 
 /** Drop what it owns and zero it. After the relay and the channel are gone. */
-void gp_context_finish(struct gp_context *context);
+void gp_state_finish(struct gp_state *state);
 
-/** The context of a relay. */
-static inline struct gp_context *gp_context_of(struct br_relay *relay)
+/** The state of a relay's hooks. */
+static inline struct gp_state *gp_state_of(struct br_relay *relay)
 {
 	return br_relay_data(relay);
 }
 
 /** Allocate a blob for a hook. Returns 0 and the caller's reference in *ret_blob; -EAGAIN: return
  * BR_AGAIN and call this again with the same size when the hook is called again; else -errno. */
-int gp_context_alloc(struct gp_context *context, uint64_t size, struct gp_blob **ret_blob);
+int gp_state_alloc(struct gp_state *state, uint64_t size, struct gp_blob **ret_blob);
 
 /** Drop a reference once all that is queued has been sent. NULL is fine. */
-void gp_context_retire(struct gp_context *context, struct gp_blob *blob);
+void gp_state_retire(struct gp_state *state, struct gp_blob *blob);
 
 /** All that was queued has been sent. */
-void gp_context_release_retired(struct gp_context *context);
+void gp_state_release_retired(struct gp_state *state);
 
 /** The mirrored buffer behind a wl_buffer; NULL for others. object may be NULL. */
 struct gp_buffer *gp_buffer_of(const struct br_object *object);
 
 /** A buffer is about to be freed: no surface may keep it. */
-void gp_surfaces_forget(struct gp_context *context, const struct gp_buffer *buffer);
+void gp_surfaces_forget(struct gp_state *state, const struct gp_buffer *buffer);
 
 /** Bring the host's copy up to date. Ends the client if its file is too short; then returns false.
  * object: to report the error on, may be NULL. */
