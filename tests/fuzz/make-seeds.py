@@ -1,0 +1,102 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Write the seeds of the fuzz targets: make-seeds.py FOLDER
+
+A client that makes a window from a wl_shm pool, and the compositor's side of it; ids and opcodes as
+in wayland.xml and xdg-shell.xml. Run by hand when a target's input format changes.
+"""
+import struct
+import sys
+from pathlib import Path
+
+
+def string(text):
+    raw = text.encode() + b'\0'
+    return struct.pack('<I', len(raw)) + raw + b'\0' * (-len(raw) % 4)
+
+
+def message(object_id, opcode, *args):
+    body = b''.join(a if isinstance(a, bytes) else struct.pack('<I', a & 0xffffffff) for a in args)
+    return struct.pack('<IHH', object_id, opcode, 8 + len(body)) + body
+
+
+def bind(name, iface, version, new_id):
+    return message(2, 0, name, string(iface), version, new_id)
+
+
+DISPLAY, REGISTRY, COMPOSITOR, SHM, WM, SURFACE, POOL, BUFFER, XDG, TOPLEVEL, FRAME = range(1, 12)
+SYNC = COMPOSITOR
+GLOBALS = [(1, 'wl_compositor', 6), (2, 'wl_shm', 1), (3, 'xdg_wm_base', 5), (4, 'wl_output', 4)]
+
+# (sender, bytes, fds): c is the client, s the server, whose ids for the client's objects are the same
+# as long as both sides hand them out in order.
+TALK = [
+    ('c', message(DISPLAY, 1, REGISTRY), 0),
+    ('c', message(DISPLAY, 0, SYNC), 0),
+    *[('s', message(REGISTRY, 0, name, string(iface), version), 0)
+      for name, iface, version in GLOBALS],
+    ('s', message(SYNC, 0, 7), 0),
+    ('s', message(DISPLAY, 1, SYNC), 0),
+    ('c', bind(1, 'wl_compositor', 6, COMPOSITOR), 0),  # the id is free again
+    ('c', bind(2, 'wl_shm', 1, SHM), 0),
+    ('c', bind(3, 'xdg_wm_base', 5, WM), 0),
+    ('s', message(SHM, 0, 0), 0),
+    ('c', message(COMPOSITOR, 0, SURFACE), 0),
+    ('c', message(SHM, 0, POOL, 4096), 1),
+    ('c', message(POOL, 0, BUFFER, 0, 32, 32, 128, 0), 0),
+    ('c', message(WM, 2, XDG, SURFACE), 0),
+    ('c', message(XDG, 1, TOPLEVEL), 0),
+    ('c', message(TOPLEVEL, 2, string('a window')), 0),
+    ('c', message(SURFACE, 6), 0),
+    ('s', message(TOPLEVEL, 0, 0, 0, struct.pack('<I', 4), 4), 0),
+    ('s', message(XDG, 0, 11), 0),
+    ('c', message(XDG, 4, 11), 0),
+    ('c', message(SURFACE, 1, BUFFER, 0, 0), 0),
+    ('c', message(SURFACE, 3, FRAME), 0),
+    ('c', message(SURFACE, 9, 0, 0, 32, 32), 0),
+    ('c', message(SURFACE, 6), 0),
+    ('s', message(BUFFER, 0), 0),
+    ('s', message(FRAME, 0, 1), 0),
+    ('s', message(DISPLAY, 1, FRAME), 0),
+    ('c', message(POOL, 1), 0),
+    ('c', message(BUFFER, 0), 0),
+    ('s', message(DISPLAY, 1, POOL), 0),
+    ('s', message(DISPLAY, 1, BUFFER), 0),
+    ('c', message(TOPLEVEL, 0), 0),
+    ('c', message(XDG, 0), 0),
+    ('c', message(SURFACE, 0), 0),
+]
+
+FDS, SERVER, READ = 0x40, 0x80, 0x3f
+
+
+def relay_input(talk, piece):
+    out = b''
+    for sender, data, fds in talk:
+        for at in range(0, len(data), piece):
+            part = data[at:at + piece]
+            fd = FDS if fds and at == 0 else 0
+            out += bytes([(SERVER if sender == 's' else 0) | fd | len(part)]) + part
+    return out + bytes([READ])
+
+
+def main():
+    folder = Path(sys.argv[1])
+    registry = TALK[0][1]
+    files = {
+        'wire/registry': b'\0' + registry,
+        'wire/bind': b'\0' + registry + bind(1, 'wl_compositor', 6, 3) + message(3, 0, 4),
+        'wire/pool': b'\1' + registry + bind(2, 'wl_shm', 1, 3) + message(3, 0, 4, 4096)
+                     + message(4, 0, 5, 0, 32, 32, 128, 0) + message(5, 0) + message(4, 1),
+        'wire/error': b'\0' + message(1, 9) + message(99, 0),
+        'relay/window': relay_input(TALK, 62),
+        'relay/window-pieces': relay_input(TALK, 7),
+        'relay/error': relay_input(TALK[:2] + [
+            ('s', message(1, 0, 1, 3, string('no')), 0)], 62),
+    }
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+main()
