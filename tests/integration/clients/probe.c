@@ -5,6 +5,8 @@
  * Commands on stdin, a line each:
  *   window                     map a window; prints "mapped W H"
  *   color RRGGBB               paint it; prints "painted RRGGBB" when its frame was shown
+ *   shrink                     show a buffer, cut its file to nothing, show it again; "shrunk"
+ *   unmap                      take the window away
  *   sync                       a round trip; prints "synced"
  *   offer KIND MIME FILE       KIND: clipboard, primary, or dnd (starts with the next press)
  *   storm COUNT FILE           COUNT clipboard offers, one after another; prints "stormed"
@@ -110,6 +112,10 @@ static void command(char *line)
 		window_open();
 	} else if (strcmp(word[0], "color") == 0) {
 		window_recolor((uint32_t)strtoul(word[1], NULL, 16));
+	} else if (strcmp(word[0], "shrink") == 0) {
+		window_shrink();
+	} else if (strcmp(word[0], "unmap") == 0) {
+		window_close();
 	} else if (strcmp(word[0], "sync") == 0) {
 		sync_say("synced");
 	} else if (strcmp(word[0], "offer") == 0 && n == 4) {

@@ -101,6 +101,10 @@ void probe_globals(void);
 void window_open(void);
 /** Paint it again, in another colour. Prints "painted" when its frame callback came. */
 void window_recolor(uint32_t color);
+/** Show a buffer, cut its file to nothing, and show it again. */
+void window_shrink(void);
+/** Take the window away; another may be opened. */
+void window_close(void);
 /** Start to listen to the seat and its selections. */
 void seat_use(struct wl_seat *seat);
 

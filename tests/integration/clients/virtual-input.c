@@ -4,6 +4,7 @@
  * protocols. Commands on stdin, each answered by "ok" when the compositor has handled it:
  *   keyboard LAYOUT            make the keyboard, with an xkb layout
  *   move X Y WIDTH HEIGHT      the pointer, absolute in an area of WIDTH x HEIGHT
+ *   wiggle COUNT X Y WIDTH HEIGHT   COUNT moves, between X and X+1
  *   press | release            the left button
  *   key CODE                   press and release a key (Linux key code)
  */
@@ -121,15 +122,29 @@ static void make_keyboard(struct wl_seat *seat, const char *layout)
 	xkb_context_unref(context);
 }
 
+static void wiggle(unsigned count, unsigned x, unsigned y, unsigned width, unsigned height)
+{
+	for (unsigned i = 0; i < count; i++) {
+		zwlr_virtual_pointer_v1_motion_absolute(pointer, now_ms(), x + i % 2, y, width,
+							height);
+		zwlr_virtual_pointer_v1_frame(pointer);
+		if (i % 100 == 99 && wl_display_roundtrip(display) < 0) {
+			die("connection lost");
+		}
+	}
+}
+
 static void command(struct wl_seat *seat, const char *line)
 {
 	char text[64];
-	unsigned x, y, width, height;
+	unsigned x, y, width, height, count;
 	if (sscanf(line, "keyboard %63s", text) == 1) {
 		make_keyboard(seat, text);
 	} else if (sscanf(line, "move %u %u %u %u", &x, &y, &width, &height) == 4) {
 		zwlr_virtual_pointer_v1_motion_absolute(pointer, now_ms(), x, y, width, height);
 		zwlr_virtual_pointer_v1_frame(pointer);
+	} else if (sscanf(line, "wiggle %u %u %u %u %u", &count, &x, &y, &width, &height) == 5) {
+		wiggle(count, x, y, width, height);
 	} else if (strcmp(line, "press\n") == 0 || strcmp(line, "release\n") == 0) {
 		zwlr_virtual_pointer_v1_button(pointer, now_ms(), BTN_LEFT, line[0] == 'p');
 		zwlr_virtual_pointer_v1_frame(pointer);

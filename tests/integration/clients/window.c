@@ -138,7 +138,8 @@ static void handle_release(void *data, struct wl_buffer *buffer)
 
 static const struct wl_buffer_listener buffer_listener = {.release = handle_release};
 
-static struct wl_buffer *paint_buffer(void)
+/* @ret_fd: NULL, or gets the pool's file; then the buffer is kept when released. */
+static struct wl_buffer *paint_buffer(int *ret_fd)
 {
 	size_t pixels = (size_t)probe.width * (size_t)probe.height;
 	int fd = memfd_create("probe", MFD_CLOEXEC);
@@ -156,8 +157,12 @@ static struct wl_buffer *paint_buffer(void)
 	struct wl_shm_pool *pool = wl_shm_create_pool(probe.shm, fd, (int32_t)(pixels * 4));
 	struct wl_buffer *buffer = wl_shm_pool_create_buffer(
 		pool, 0, probe.width, probe.height, probe.width * 4, WL_SHM_FORMAT_XRGB8888);
-	wl_buffer_add_listener(buffer, &buffer_listener, NULL);
 	wl_shm_pool_destroy(pool);
+	if (ret_fd != NULL) {
+		*ret_fd = fd;
+		return buffer;
+	}
+	wl_buffer_add_listener(buffer, &buffer_listener, NULL);
 	close(fd);
 	return buffer;
 }
@@ -174,7 +179,7 @@ static const struct wl_callback_listener frame_listener = {.done = handle_frame}
 
 static void commit_buffer(bool want_frame)
 {
-	wl_surface_attach(probe.surface, paint_buffer(), 0, 0);
+	wl_surface_attach(probe.surface, paint_buffer(NULL), 0, 0);
 	wl_surface_damage_buffer(probe.surface, 0, 0, probe.width, probe.height);
 	if (want_frame) {
 		wl_callback_add_listener(wl_surface_frame(probe.surface), &frame_listener, NULL);
@@ -189,6 +194,31 @@ void window_recolor(uint32_t color)
 		die("no window");
 	}
 	commit_buffer(true);
+}
+
+void window_shrink(void)
+{
+	int fd;
+	struct wl_buffer *buffer = paint_buffer(&fd);
+	for (int i = 0; i < 2; i++) {
+		wl_surface_attach(probe.surface, buffer, 0, 0);
+		wl_surface_damage_buffer(probe.surface, 0, 0, probe.width, probe.height);
+		wl_callback_add_listener(wl_surface_frame(probe.surface), &frame_listener, NULL);
+		wl_surface_commit(probe.surface);
+		if (i == 0 && (wl_display_roundtrip(probe.display) < 0 || ftruncate(fd, 0) < 0)) {
+			die("lost before the file was cut");
+		}
+	}
+	close(fd);
+	say("shrunk");
+}
+
+void window_close(void)
+{
+	xdg_toplevel_destroy(probe.toplevel);
+	xdg_surface_destroy(probe.xdg_surface);
+	wl_surface_destroy(probe.surface);
+	probe.mapped = false;
 }
 
 static void handle_configure(void *data, struct xdg_surface *xdg_surface, uint32_t serial)
