@@ -80,6 +80,44 @@ def relay_input(talk, piece):
     return out + bytes([READ])
 
 
+def channel_piece(kind, data):
+    data += b'\0' * (-len(data) % 4)
+    return bytes([kind, len(data) // 4]) + data
+
+
+CMD = {'image': 2, 'poll': 3, 'send': 4, 'write': 7, 'grant': 0xc1}
+
+
+def command(name, body):
+    return struct.pack('<BBHI', CMD[name], 0, 8 + len(body), 0) + body
+
+
+def channel_send(data, items=()):
+    """A cross-domain SEND: header, two counts, and per item id, type and size in tables of 28."""
+    tables = b''.join(struct.pack('<28I', *[item[i] for item in items], *[0] * (28 - len(items)))
+                      for i in range(3))
+    body = struct.pack('<II', len(items), len(data)) + tables + data
+    return command('send', body)
+
+
+SUBMIT, FENCED, EVENTS, WITH_FD = 1, 2, 8, 4
+
+
+def channel_input():
+    grant = command('grant', struct.pack('<II', 0, 65536))
+    poll = command('poll', bytes(8))
+    image = command('image', struct.pack('<IIII', 64, 64, 0x34325258, 0))
+    write = command('write', struct.pack('<IIII', 2, 0, 4, 0) + b'pipe')
+    registry = message(1, 1, 2)
+    return b''.join([
+        channel_piece(SUBMIT, grant), channel_piece(SUBMIT | FENCED | 16, poll),
+        channel_piece(SUBMIT, channel_send(registry)),
+        channel_piece(EVENTS, message(2, 0, 1, string('wl_shm'), 1)),
+        channel_piece(SUBMIT | FENCED, image), channel_piece(EVENTS | WITH_FD | 48, message(2, 1, 1)),
+        channel_piece(SUBMIT, write), channel_piece(SUBMIT | WITH_FD, channel_send(registry, [(1, 1, 4096)])),
+    ])
+
+
 def main():
     folder = Path(sys.argv[1])
     registry = TALK[0][1]
@@ -93,6 +131,8 @@ def main():
         'relay/window-pieces': relay_input(TALK, 7),
         'relay/error': relay_input(TALK[:2] + [
             ('s', message(1, 0, 1, 3, string('no')), 0)], 62),
+        # The size modulo 4 chooses the extensions.
+        **{f'channel/mode-{extra}': channel_input() + bytes(extra) for extra in range(4)},
     }
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
