@@ -10,9 +10,9 @@
 
 #include "fd.h"
 
-#define MAX_FDS 28	   /* of one sendmsg: libwayland's limit */
-#define READ_BYTES 16384   /* asked for at a time */
-#define CONTROL_FDS 253	   /* SCM_MAX_FD of Linux: what a peer may send at once */
+#define MAX_FDS 28	 /* of one sendmsg: libwayland's limit */
+#define READ_BYTES 16384 /* asked for at a time */
+#define CONTROL_FDS 253	 /* SCM_MAX_FD of Linux: what a peer may send at once */
 
 union control {
 	struct cmsghdr align;

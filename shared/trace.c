@@ -107,8 +107,7 @@ static void print_string(const union br_arg *arg)
 		fputs("nil", trace.out);
 		return;
 	}
-	fprintf(trace.out, "\"%s\"",
-		br_log_escape(text, sizeof(text), arg->str.ptr, arg->str.len));
+	fprintf(trace.out, "\"%s\"", br_log_escape(text, sizeof(text), arg->str.ptr, arg->str.len));
 }
 
 static void print_handle(const struct br_handle *handle)

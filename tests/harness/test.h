@@ -25,13 +25,13 @@ struct test_case {
 /** Add a test to those that main() runs. TEST does it. */
 void test_register(struct test_case *test);
 
-#define TEST_WITHIN(id, limit)                                                                    \
-	static void test_run_##id(void);                                                          \
+#define TEST_WITHIN(id, limit)                                                                     \
+	static void test_run_##id(void);                                                           \
 	static struct test_case test_case_##id = {#id, test_run_##id, (limit), NULL};              \
-	__attribute__((constructor)) static void test_register_##id(void)                         \
-	{                                                                                         \
-		test_register(&test_case_##id);                                                   \
-	}                                                                                         \
+	__attribute__((constructor)) static void test_register_##id(void)                          \
+	{                                                                                          \
+		test_register(&test_case_##id);                                                    \
+	}                                                                                          \
 	static void test_run_##id(void)
 
 /* TEST(name) { ... } */
@@ -61,22 +61,21 @@ void test_check_mem(const char *file, int line, const char *got_text, const void
 #define FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
 #define WAIT_FD(fd, events, what) test_wait_fd(__FILE__, __LINE__, (fd), (events), (what))
 
-#define CHECK(cond)                                                                               \
-	do {                                                                                      \
-		if (!(cond)) {                                                                    \
-			FAIL("%s is false", #cond);                                               \
-		}                                                                                 \
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			FAIL("%s is false", #cond);                                                \
+		}                                                                                  \
 	} while (0)
 
 /* Integers of any kind; both are printed. */
-#define CHECK_INT(got, want)                                                                      \
+#define CHECK_INT(got, want)                                                                       \
 	test_check_int(__FILE__, __LINE__, #got, (long long)(got), #want, (long long)(want))
 
 /* Strings; either may be NULL. */
 #define CHECK_STR(got, want) test_check_str(__FILE__, __LINE__, #got, (got), (want))
 
 /* Bytes; the first that differs is printed. */
-#define CHECK_MEM(got, want, len)                                                                 \
-	test_check_mem(__FILE__, __LINE__, #got, (got), (want), (len))
+#define CHECK_MEM(got, want, len) test_check_mem(__FILE__, __LINE__, #got, (got), (want), (len))
 
 #endif

@@ -52,7 +52,8 @@ static void show(struct br_relay *relay, uint16_t iface, enum br_dir dir, uint16
 		 const union br_arg *args, const char *what)
 {
 	struct br_object object = {.client_id = 3, .server_id = 30, .iface = iface, .version = 1};
-	uint16_t first = dir == BR_REQUEST ? br_ifaces[iface].first_req : br_ifaces[iface].first_evt;
+	uint16_t first =
+		dir == BR_REQUEST ? br_ifaces[iface].first_req : br_ifaces[iface].first_evt;
 	struct br_msg msg = {
 		.desc = &br_msgs[first + opcode],
 		.object = &object,
@@ -78,10 +79,11 @@ TEST(request_and_event)
 	     (union br_arg[]){{.object = NULL}, {.i = 0}, {.i = 0}}, "");
 	show(relay, BR_IFACE_WL_POINTER, BR_EVENT, BR_EVT_WL_POINTER_MOTION,
 	     (union br_arg[]){{.u = 4000000000u}, {.fixed = 384}, {.fixed = -128}}, "");
-	CHECK_STR(traced(), "client=7 -> wl_surface@3.commit()\n"
-			    "client=7 -> wl_surface@3.attach(wl_buffer@5, -4, 9) [own]\n"
-			    "client=7 -> wl_surface@3.attach(nil, 0, 0)\n"
-			    "client=7 <- wl_pointer@3.motion(4000000000, 1.50000000, -0.50000000)\n");
+	CHECK_STR(traced(),
+		  "client=7 -> wl_surface@3.commit()\n"
+		  "client=7 -> wl_surface@3.attach(wl_buffer@5, -4, 9) [own]\n"
+		  "client=7 -> wl_surface@3.attach(nil, 0, 0)\n"
+		  "client=7 <- wl_pointer@3.motion(4000000000, 1.50000000, -0.50000000)\n");
 	fclose(out);
 	br_relay_destroy(relay);
 }
@@ -103,11 +105,12 @@ TEST(other_arguments)
 	     (union br_arg[]){{.str = {"a\nb", 3}}}, "");
 	show(relay, BR_IFACE_WL_SURFACE, BR_REQUEST, BR_REQ_WL_SURFACE_ATTACH,
 	     (union br_arg[]){{.object = &hidden}, {.i = 0}, {.i = 0}}, "");
-	CHECK_STR(traced(), "client=1 -> wl_shm@3.create_pool(new id wl_shm_pool@9, fd 5, 4096)\n"
-			    "client=1 -> wl_shm@3.create_pool(new id wl_shm_pool@9, resource 12, 4096)\n"
-			    "client=1 <- wl_keyboard@3.enter(1, nil, array[12])\n"
-			    "client=1 <- wl_output@3.name(\"a\\x0ab\")\n"
-			    "client=1 -> wl_surface@3.attach(wl_buffer@server:8, 0, 0)\n");
+	CHECK_STR(traced(),
+		  "client=1 -> wl_shm@3.create_pool(new id wl_shm_pool@9, fd 5, 4096)\n"
+		  "client=1 -> wl_shm@3.create_pool(new id wl_shm_pool@9, resource 12, 4096)\n"
+		  "client=1 <- wl_keyboard@3.enter(1, nil, array[12])\n"
+		  "client=1 <- wl_output@3.name(\"a\\x0ab\")\n"
+		  "client=1 -> wl_surface@3.attach(wl_buffer@server:8, 0, 0)\n");
 	fclose(out);
 	br_relay_destroy(relay);
 }
@@ -126,11 +129,13 @@ TEST(filters)
 {
 	start("client=2");
 	show_some();
-	CHECK_STR(traced(), "client=2 -> wl_surface@3.commit()\nclient=2 <- wl_buffer@3.release()\n");
+	CHECK_STR(traced(),
+		  "client=2 -> wl_surface@3.commit()\nclient=2 <- wl_buffer@3.release()\n");
 	fclose(out);
 	start("iface=wl_buffer,client=1,client=3");
 	show_some();
-	CHECK_STR(traced(), "client=1 <- wl_buffer@3.release()\nclient=3 <- wl_buffer@3.release()\n");
+	CHECK_STR(traced(),
+		  "client=1 <- wl_buffer@3.release()\nclient=3 <- wl_buffer@3.release()\n");
 	fclose(out);
 	start("iface=wl_seat");
 	show_some();
@@ -140,9 +145,9 @@ TEST(filters)
 
 TEST(bad_filters)
 {
-	static const char *const bad[] = {"nonsense", "client=", "client=x", "client=-1", "client=1x",
-					  "client=4294967296", "iface=", "iface=wl_nonsense",
-					  "client=1,foo"};
+	static const char *const bad[] = {"nonsense",  "client=",	    "client=x",
+					  "client=-1", "client=1x",	    "client=4294967296",
+					  "iface=",    "iface=wl_nonsense", "client=1,foo"};
 	start("");
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (br_trace_enable(bad[i], out) != -EINVAL) {
@@ -161,7 +166,8 @@ TEST(relayed_message)
 	const uint32_t get_registry[] = {1, 12 << 16 | BR_REQ_WL_DISPLAY_GET_REGISTRY, 2};
 	start("");
 	CHECK_INT(br_stream_write(br_relay_input(relay, BR_REQUEST), get_registry,
-				  sizeof(get_registry)), 0);
+				  sizeof(get_registry)),
+		  0);
 	CHECK_INT(br_relay_dispatch(relay, BR_REQUEST), 0);
 	CHECK_STR(traced(), "client=4 -> wl_display@1.get_registry(new id wl_registry@2)\n");
 	fclose(out);
