@@ -186,17 +186,23 @@ void br_relay_refused(struct br_relay *relay, const char *fmt, ...)
 	relay->config.ops->refused(relay, text);
 }
 
-/* A message that its sender got wrong. The client hears of it in any case: it can't go on. */
+/* A message that its sender got wrong. The client hears of it in any case: it can't go on. The error
+ * is on wl_display, whose codes these are; the text names the object. */
 static void bad_message(struct br_relay *relay, const struct br_msg *msg,
 			const struct br_wire_error *error)
 {
+	const char *iface = error->object ? br_ifaces[error->object->iface].name : "unknown";
+	uint32_t id = error->object ? error->object->client_id : 0;
 	const char *name = msg->desc != NULL ? msg->desc->name : "?";
 	if (msg->dir == BR_REQUEST) {
-		br_relay_client_error(relay, error->object, error->code, "%s: %s", name,
-				      error->text);
+		/* A bad bind is reported on the registry, as libwayland does. */
+		br_relay_client_error(relay,
+				      error->code == BR_ERROR_INVALID_OBJECT ? error->object : NULL,
+				      error->code, "%s@%u.%s: %s", iface, id, name, error->text);
 	} else {
-		br_relay_client_error(relay, error->object, BR_ERROR_IMPLEMENTATION,
-				      "bad event %s from the server: %s", name, error->text);
+		br_relay_client_error(relay, NULL, BR_ERROR_IMPLEMENTATION,
+				      "bad event %s@%u.%s from the server: %s", iface, id, name,
+				      error->text);
 	}
 }
 
@@ -318,8 +324,9 @@ static void encode(struct br_relay *relay, struct br_msg *msg)
 {
 	int ret = br_wire_encode(&relay->objects, &relay->output[msg->dir], msg);
 	if (ret < 0) {
-		br_relay_client_error(relay, msg->object, BR_ERROR_NO_MEMORY,
-				      "%s can't be relayed: %s", msg->desc->name, strerror(-ret));
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "%s@%u.%s can't be relayed: %s",
+				      br_ifaces[msg->object->iface].name, msg->object->client_id,
+				      msg->desc->name, strerror(-ret));
 	}
 }
 
@@ -327,8 +334,10 @@ static enum br_verdict run_hook(struct br_relay *relay, struct br_msg *msg)
 {
 	if (msg->desc->policy == BR_POLICY_DENY) {
 		if (msg->dir == BR_REQUEST) {
-			br_relay_client_error(relay, msg->object, BR_ERROR_IMPLEMENTATION,
-					      "%s can't be carried to the host", msg->desc->name);
+			br_relay_client_error(relay, NULL, BR_ERROR_IMPLEMENTATION,
+					      "%s@%u.%s can't be carried to the host",
+					      br_ifaces[msg->object->iface].name,
+					      msg->object->client_id, msg->desc->name);
 		}
 		return BR_DROP;
 	}
@@ -351,8 +360,10 @@ static enum br_verdict judge(struct br_relay *relay, struct br_msg *msg)
 		return BR_DROP;
 	}
 	if (msg->dir == BR_REQUEST && names_zombie(msg, &id)) {
-		br_relay_client_error(relay, msg->object, BR_ERROR_INVALID_OBJECT,
-				      "%s names destroyed object %u", msg->desc->name, id);
+		br_relay_client_error(relay, NULL, BR_ERROR_INVALID_METHOD,
+				      "%s@%u.%s names destroyed object %u",
+				      br_ifaces[msg->object->iface].name, msg->object->client_id,
+				      msg->desc->name, id);
 		return BR_DROP;
 	}
 	if (msg->object->state == BR_OBJECT_INERT) {

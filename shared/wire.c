@@ -114,10 +114,10 @@ static int decode_object(struct br_object_table *table, enum br_dir dir, uint32_
 		return 0; /* wl_display.error about an object that is gone already */
 	}
 	if (object == NULL) {
-		return fail(error, BR_ERROR_INVALID_OBJECT, "unknown object %u", id);
+		return fail(error, BR_ERROR_INVALID_METHOD, "unknown object %u", id);
 	}
 	if (desc->iface != BR_IFACE_ANY && object->iface != desc->iface) {
-		return fail(error, BR_ERROR_INVALID_OBJECT, "object %u is a %s, not a %s", id,
+		return fail(error, BR_ERROR_INVALID_METHOD, "object %u is a %s, not a %s", id,
 			    br_ifaces[object->iface].name, arg_iface_name(desc));
 	}
 	arg->object = object;
@@ -165,7 +165,7 @@ static int decode_new_id(struct br_object_table *table, const struct br_msg *msg
 	if (ret < 0) {
 		br_object_forget(table, object);
 		return ret == -ENOMEM ? fail(error, BR_ERROR_NO_MEMORY, "out of memory")
-				      : fail(error, BR_ERROR_INVALID_OBJECT, "invalid new id %u", id);
+				      : fail(error, BR_ERROR_INVALID_METHOD, "invalid new id %u", id);
 	}
 	arg->object = object;
 	return 0;

@@ -8,6 +8,7 @@ runs unpinned. Needs the build environment (tests/env/enter) and a build.
 """
 import argparse
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from xml.sax.saxutils import quoteattr
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -303,12 +305,24 @@ def print_table(values, rows, ways):
         print(f"| {name}, {unit} | " + " | ".join(cells) + " |")
 
 
+def write_junit(values, path):
+    """One test case per measurement and way; a measurement that could not be made failed."""
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("<testsuite>\n")
+        for (name, way), got in values.items():
+            failed = any(math.isnan(value) for value in got)
+            f.write(f"<testcase classname={quoteattr(way)} name={quoteattr(name)}>"
+                    f"{'<failure message=\'no value\'/>' if failed else ''}</testcase>\n")
+        f.write("</testsuite>\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default="build", help="build directory (default: build)")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--ways", default="causeway,causeway-mirror,waypipe,waypipe-none")
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
+    parser.add_argument("--junit", help="also write a junit XML file: a test per measurement and way")
     parser.add_argument("--keep-logs", action="store_true")
     args = parser.parse_args()
     rows = [row for row in ROWS if args.rows in row[0]]
@@ -321,6 +335,10 @@ def main():
             displays[compositor] = ways_of(bench, compositor, start(), chosen)
         values = measure(bench, rows, displays, args.repetitions)
         print_table(values, rows, ["direct", *chosen])
+        if args.junit:
+            write_junit(values, args.junit)
+        if any(math.isnan(value) for got in values.values() for value in got):
+            return 1
     except Failed as e:
         print(f"bench: {e}", file=sys.stderr)
         return 1

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Build and test. See --help.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+checkout=$(dirname "$here")
+all_suites="unit golden integration fuzz bench"
+
+usage() {
+	cat <<-USAGE
+	usage: tests/run.sh [SUITE...]
+
+	Builds in the build environment (tests/env/enter makes it on first use) and runs the suites
+	given, or all of: ${all_suites}.
+	  unit, golden   C and scanner tests, in the plain build and under ASan and UBSan
+	  integration    real programs on headless compositors; the bridge under ASan and UBSan, and the
+	                 tests that measure memory once more in the plain build
+	  fuzz           every fuzzer for CAUSEWAY_FUZZ_SECONDS (60) seconds
+	  bench          one short repetition, to see that the benchmarks run; for figures see
+	                 tests/bench/bench.py --help
+	Ends with one line: N passed, N failed, N skipped.
+
+	environment variables:
+	  CAUSEWAY_PYTEST         further arguments for pytest, such as "-k selection"
+	  CAUSEWAY_FUZZ_SECONDS   time for each fuzzer
+	  CAUSEWAY_ENV and others see tests/env/enter --help
+	USAGE
+}
+
+case "${1:-}" in
+-h | --help) usage; exit 0 ;;
+esac
+for suite in "$@"; do
+	case " $all_suites " in
+	*" $suite "*) ;;
+	*) echo "tests/run.sh: there is no suite $suite (there are: $all_suites)" >&2; exit 2 ;;
+	esac
+done
+if [ -z "${CAUSEWAY_INSIDE:-}" ] && [ "${CAUSEWAY_ENV:-}" != native ]; then
+	exec "$here/env/enter" "${BASH_SOURCE[0]}" "$@"
+fi
+[ $# -gt 0 ] || read -ra suites <<<"$all_suites"
+[ $# -eq 0 ] || suites=("$@")
+cd "$checkout"
+results=$checkout/tests/results
+rm -rf "$results"
+mkdir -p "$results"
+failed_steps=0
+
+export ASAN_OPTIONS=detect_leaks=1:halt_on_error=1:abort_on_error=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+wanted() { case " ${suites[*]} " in *" $1 "*) return 0 ;; esac; return 1; }
+
+# step NAME CMD...: run it with a heading and its time; a failure is kept in mind.
+step() {
+	local name=$1 start=$SECONDS status=0
+	shift
+	echo "=== $name"
+	"$@" || status=$?
+	echo "=== $name: $((SECONDS - start)) s$([ $status = 0 ] || echo ", status $status")"
+	[ $status = 0 ] || failed_steps=$((failed_steps + 1))
+	return 0
+}
+
+# configure DIR ARGS...: make a build folder and build; without it nothing else makes sense.
+build() {
+	local dir=$1 start=$SECONDS
+	shift
+	[ -f "$dir/build.ninja" ] || meson setup "$dir" -Dwerror=true "$@" >"$results/$dir-setup.log" ||
+		{ cat "$results/$dir-setup.log"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+	ninja -C "$dir" >"$results/$dir-build.log" ||
+		{ tail -n 60 "$results/$dir-build.log"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
+	echo "=== built $dir: $((SECONDS - start)) s"
+}
+
+# meson_tests DIR NAME SUITE-ARGS...: run them and keep the result as junit XML.
+meson_tests() {
+	local dir=$1 name=$2 status=0
+	shift 2
+	meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$name" "$@" || status=$?
+	cp "$dir/meson-logs/$name.junit.xml" "$results/$name.xml"
+	return $status
+}
+
+integration() {
+	local dir=$1 name=$2
+	shift 2
+	# shellcheck disable=SC2086 # words of the user's own
+	CAUSEWAY_BUILD=$checkout/$dir python3 -m pytest -p no:cacheprovider -q -rs --timeout 240 \
+		--junitxml="$results/$name.xml" "$@" ${CAUSEWAY_PYTEST:-} tests/integration
+}
+
+bench_smoke() {
+	python3 tests/bench/bench.py --build build --repetitions 1 --junit "$results/bench.xml"
+}
+
+build build
+if wanted unit || wanted golden || wanted integration; then
+	build build-asan -Db_sanitize=address,undefined -Db_lundef=false
+fi
+suite_args=()
+wanted unit && suite_args+=(--suite unit)
+wanted golden && suite_args+=(--suite golden)
+if [ ${#suite_args[@]} -gt 0 ]; then
+	step "unit and golden" meson_tests build unit-plain "${suite_args[@]}"
+	step "unit and golden, sanitized" meson_tests build-asan unit-asan "${suite_args[@]}" -t 3
+fi
+if wanted integration; then
+	step "integration, sanitized" integration build-asan integration-asan
+	step "integration, memory" integration build integration-memory -m memory
+fi
+if wanted fuzz; then
+	CC=clang build build-fuzz -Dfuzzers=true -Db_sanitize=address,undefined -Db_lundef=false
+	step "fuzz" env FUZZ_SECONDS="${CAUSEWAY_FUZZ_SECONDS:-60}" bash -c '
+		meson test -C build-fuzz --no-rebuild --print-errorlogs --logbase fuzz --suite fuzz -j 2'
+	cp build-fuzz/meson-logs/fuzz.junit.xml "$results/fuzz.xml"
+fi
+if wanted bench; then
+	step "bench" bench_smoke
+fi
+
+# Counts what ran; a step that failed without naming a test counts as one.
+python3 tests/count.py --failed-steps "$failed_steps" "$results"
