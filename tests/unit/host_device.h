@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the tests of the host's device share: commands as a guest builds them, and the main program.
+ */
+#ifndef HOST_DEVICE_H
+#define HOST_DEVICE_H
+
+#include "guest.h"
+
+#define PUSH_ALL (XD_EXT_PUSH | XD_EXT_FDS | XD_EXT_PIPE_CREDIT)
+
+/** A SEND with its data. */
+struct send {
+	struct xd_send_receive head;
+	uint8_t data[4096];
+};
+
+/** A SEND of len bytes, each telling its place. */
+struct send make_send(size_t len);
+
+extern const struct xd_poll poll_cmd;
+
+/** Send a GRANT. */
+void grant(struct guest *guest, uint32_t id, uint32_t bytes);
+
+/** Let the compositor's side say something. */
+void add_event(const char *text, size_t len);
+
+/** A case; CASE(x) runs test_x. */
+struct device_case {
+	const char *name;
+	void (*run)(struct guest *guest);
+};
+#define CASE(name) {#name, test_##name}
+
+/** Run cases, each with a fresh device, and print TAP. A case that leaves an fd open fails. Returns
+ * the exit status. */
+int run_cases(const struct device_case *cases, size_t n);
+
+#endif
