@@ -23,6 +23,9 @@
 #include "transport.h"
 
 #define PACKETS_PER_WAKEUP 64
+/* A packet shorter than this is mostly alone: looking for another costs a system call each time, and
+ * the loop finds it anyway. */
+#define BURST_BYTES 4096
 #define MAX_IOVS 8
 /* The commands of all clients' windows, and a margin for their resources. */
 #define MAX_QUEUED_BYTES (64u << 20)
@@ -423,7 +426,7 @@ static size_t take_fds(struct msghdr *msg, struct br_handle *fds)
 	return n;
 }
 
-/* Returns false when there is nothing more to read. */
+/* Returns false when there is probably nothing more to read. */
 static bool receive_packet(struct socket_transport *t)
 {
 	union {
@@ -456,7 +459,7 @@ static bool receive_packet(struct socket_transport *t)
 	for (size_t i = 0; i < n_fds; i++) {
 		br_fd_clear(&fds[i].fd);
 	}
-	return true;
+	return n >= BURST_BYTES;
 }
 
 static int handle_socket(int fd, uint32_t mask, void *data)

@@ -18,6 +18,9 @@
 
 /* Packets handled per wake-up, so that other guests and compositors get their turn. */
 #define PACKETS_PER_WAKEUP 64
+/* A packet shorter than this is mostly alone: looking for another costs a system call each time, and
+ * the loop finds it anyway. */
+#define BURST_BYTES 4096
 /* Packet header, pushed parts. */
 #define MAX_IOVS (1 + HR_MAX_PUSH_IOVS)
 
@@ -259,6 +262,7 @@ static bool handle_packet(struct hr_connection *conn, size_t len, int *fds, size
 }
 
 /* Returns false when nothing more is to be read now. */
+/* Returns false when there is probably nothing more to read. */
 static bool receive(struct hr_connection *conn)
 {
 	union fd_control control;
@@ -289,7 +293,7 @@ static bool receive(struct hr_connection *conn)
 	for (size_t i = 0; i < n_fds; i++) {
 		br_fd_clear(&fds[i]);
 	}
-	return !conn->dead;
+	return !conn->dead && n >= BURST_BYTES;
 }
 
 static int on_socket(int fd, uint32_t mask, void *data)
