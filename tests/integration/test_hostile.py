@@ -4,22 +4,14 @@ import os
 import random
 import signal
 import socket
-import tempfile
 
 import pytest
 
 import rig as lab
 import wire
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.memory]
 SIZE = (640, 480)
-
-
-@pytest.fixture
-def rig():
-    made = lab.Rig(tempfile.mkdtemp(prefix="cw-"))
-    yield made
-    made.finish()
 
 
 class Yard:
@@ -80,8 +72,8 @@ def dead_object(client):
 
 
 def bad_opcode(client):
-    surface = client.new()
-    client.send(wire.message(client.bind("wl_compositor"), 0, wire.u32(surface)))
+    compositor, surface = client.bind("wl_compositor"), client.new()
+    client.send(wire.message(compositor, 0, wire.u32(surface)))
     client.send(wire.message(surface, 99))
 
 
@@ -163,18 +155,16 @@ def version_too_high(client):
 
 def newer_request(client):
     """wl_surface.damage_buffer (since 4) on a version 1 surface."""
-    surface = client.new()
-    client.send(wire.message(client.bind("wl_compositor", 1), 0, wire.u32(surface)))
+    compositor, surface = client.bind("wl_compositor", 1), client.new()
+    client.send(wire.message(compositor, 0, wire.u32(surface)))
     client.send(wire.message(surface, 9, wire.u32(0, 0, 1, 1)))
 
 
 def wm_base_gone_first(client):
     """xdg_wm_base.destroy while a surface of it lives: the compositor's own error."""
-    surface, role = client.new(), client.new()
-    client.send(wire.message(client.bind("wl_compositor"), 0, wire.u32(client.next_id)))
-    surface = client.new()
-    wm_base = client.bind("xdg_wm_base")
-    role = client.new()
+    compositor, surface = client.bind("wl_compositor"), client.new()
+    client.send(wire.message(compositor, 0, wire.u32(surface)))
+    wm_base, role = client.bind("xdg_wm_base"), client.new()
     client.send(wire.message(wm_base, 2, wire.u32(role, surface)))
     client.send(wire.message(wm_base, 0))
 
@@ -208,15 +198,14 @@ WRONG = [dead_object, bad_opcode, display_opcode, too_short, size_below_header, 
 
 
 def verdict(client, attack):
-    """(object, code) of the error that ends it, or None if it is closed without one."""
+    """(object, code) of the error that ends it, None if it is closed without one, or "alive"."""
     client.start()
     try:
         attack(client)
-        # Some servers wait for the rest of a message whose size is wrong.
-        client.sock.shutdown(socket.SHUT_WR)
-    except (wire.Lost, OSError):
-        pass
-    found = client.end()
+        client.sync()
+        found = "alive"
+    except wire.Lost:
+        found = client.end()  # the error may still wait to be read
     client.close()
     return found
 
@@ -227,11 +216,13 @@ def test_wrong_messages(yard):
     for attack in WRONG:
         direct = verdict(yard.connect(direct=True), attack)
         bridged = verdict(yard.connect(), attack)
+        if attack is size_not_aligned and bridged == (1, 1):
+            continue  # libwayland takes it, and reads the next message from the wrong place
         # Where libwayland just hangs up, a reason is welcome; where it gives one, it is due.
         if bridged != direct and not (direct is None and bridged and bridged[0] == 1):
             wrong.append((attack.__name__, f"direct {direct}", f"bridged {bridged}"))
     yard.check()
-    assert not wrong
+    assert not wrong, "\n".join(map(str, wrong))
 
 
 def test_random_bytes(yard):
@@ -270,11 +261,10 @@ def test_flipped_bits(yard):
         os.ftruncate(fd, 16384)
         try:
             client.send(bytes(data), [fd])
-            client.sock.shutdown(socket.SHUT_WR)
+            client.read(0.05 if rng.random() < 0.2 else 0)
         except (wire.Lost, OSError):
             pass
         os.close(fd)
-        client.end()
         client.close()
     yard.check()
 
@@ -301,10 +291,21 @@ def test_too_many_fds(yard):
 
 def test_client_that_stops_reading(yard):
     """It sends round trips and reads no answer: the programs must not keep the answers."""
+    for _ in range(3):
+        flood(yard)
+    before = yard.counts()
+    for _ in range(3):
+        flood(yard)
+    if not lab.sanitized() and yard.bridge.kind == "causeway":
+        # The allocator keeps what the first ones needed; it must serve the others too.
+        for process, old, new in zip(yard.bridge.processes(), before, yard.counts()):
+            assert new[1] - old[1] < 1024, f"{process.name} grew from {old[1]} to {new[1]} KiB"
+
+
+def flood(yard):
     client = yard.connect().start()
-    client.sock.settimeout(2)
+    client.sock.settimeout(1)
     sent = 0
-    block = b"".join(wire.message(1, 0, wire.u32(0)) for _ in range(1))
     try:
         while sent < 1 << 19:
             first = client.next_id
@@ -317,9 +318,11 @@ def test_client_that_stops_reading(yard):
     assert sent < 1 << 19, "half a million answers were kept for a client that doesn't read"
     for _ in range(20):
         yard.bystander.ask("sync", "synced", 10)
-    yard.check(memory_kib=16 * 1024)
+    for process in yard.bridge.processes():
+        assert process.running()
+        assert lab.sanitized() or lab.counts(process)[1] < 24 * 1024, process.name
     client.close()
-    yard.check(memory_kib=4 * 1024)
+    yard.check(memory_kib=8 * 1024)
 
 
 def test_client_that_stops_while_events_flow(yard):
@@ -331,7 +334,7 @@ def test_client_that_stops_while_events_flow(yard):
     device.ask(f"move {x} {y} {SIZE[0]} {SIZE[1]}", "ok")
     victim.expect(r"pointer-enter .*")
     victim.popen.send_signal(signal.SIGSTOP)
-    device.ask(f"wiggle 30000 {x} {y} {SIZE[0]} {SIZE[1]}", "ok", 60)
+    device.ask(f"wiggle 200000 {x} {y} {SIZE[0]} {SIZE[1]}", "ok", 60)
     for _ in range(20):
         yard.bystander.ask("sync", "synced", 10)
     if not lab.sanitized() and yard.bridge.kind == "causeway":
@@ -353,7 +356,7 @@ def test_client_that_shrinks_its_file(rig, shm):
     if shm == "mirror" and yard.bridge.kind == "causeway":
         # The proxy reads the file, so it is the one to say so: wl_shm.invalid_fd.
         match = victim.expect(r"closed (\w+) \d+ (\d+)")
-        assert match[2] == "2", match[0]
+        assert match.groups() == ("wl_buffer", "2"), match[0]
         assert victim.wait() == 3
     else:
         # The compositor's verdict, whatever it is: the same as without a bridge.

@@ -17,15 +17,11 @@ import rig as lab
 SIZE = (640, 480)
 BIG = 64 << 20
 
-VARIANTS = {"default": [], "plain": ["--extensions", "none"]}
+# The socket front end hands the pipes' fds on; without that extension their bytes are streamed:
+# pushed, or by the mailbox, and with or without back-pressure of each pipe's own.
+VARIANTS = {"default": [], "streamed": ["--extensions", "push,pipe-credit"],
+            "mailbox": ["--extensions", "pipe-credit"], "plain": ["--extensions", "none"]}
 pytestmark = pytest.mark.timeout(240)
-
-
-@pytest.fixture
-def rig():
-    made = lab.Rig(tempfile.mkdtemp(prefix="cw-"))
-    yield made
-    made.finish()
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +49,10 @@ class Desk:
 
     def __init__(self, rig, variant):
         self.rig = rig
+        # cross-domain's own commands have no window for a pipe to the guest: a reader there that
+        # pauses holds up its own program's connection (never another's).
+        self.variant = variant
+        self.plain = variant == "plain"
         self.sway = rig.sway(size=SIZE)
         self.input = rig.virtual_input(self.sway.display)
         self.input.ask("keyboard us", "ok")
@@ -122,6 +122,7 @@ def test_selection(desk, blobs, kind, source, target):
         desk.clients[source].expect(f"sent {kind} {size}")
 
 
+@pytest.mark.memory
 @pytest.mark.parametrize("source,target", DIRECTIONS)
 def test_reader_that_pauses(desk, blobs, source, target):
     mime = "application/x-big"
@@ -133,13 +134,15 @@ def test_reader_that_pauses(desk, blobs, source, target):
     reader.ask(f"paste clipboard {mime} {3 << 20}", r"paused clipboard \d+")
     # While it doesn't read: its own connection, the writer's and another client's go on.
     other = desk.rig.probe(desk.bridge.display, "other")
-    for client in (other, reader, desk.clients[source]):
+    held_up = desk.plain and target == "guest"
+    for client in (other, desk.clients[source], *([] if held_up else [reader])):
         for _ in range(20):
             client.ask("sync", "synced", 10)
-    # A second transfer overtakes the one that stands still.
-    reader.ask(f"paste clipboard {mime}", r"received .*", 60)
-    reader.at -= 1
-    receive(reader, "clipboard", size, digest)
+    if not held_up:
+        # A second transfer overtakes the one that stands still.
+        reader.ask(f"paste clipboard {mime}", r"received .*", 60)
+        reader.at -= 1
+        receive(reader, "clipboard", size, digest)
     assert not [line for line in desk.clients[source].lines if line.startswith("send-failed")]
     # And no program took the rest into its own memory meanwhile.
     if not lab.sanitized() and desk.bridge.kind == "causeway":
@@ -148,6 +151,7 @@ def test_reader_that_pauses(desk, blobs, source, target):
     reader.mark()
     reader.send("resume")
     receive(reader, "clipboard", size, digest)
+    reader.ask("sync", "synced")
 
 
 @pytest.mark.parametrize("source,target", DIRECTIONS)
@@ -162,8 +166,11 @@ def test_reader_that_dies(desk, blobs, source, target):
     desk.clients[source].mark()
     victim.popen.send_signal(signal.SIGKILL)
     victim.wait()
-    # The writer learns of it as it would without a bridge.
-    desk.clients[source].expect("send-failed clipboard Broken pipe")
+    # The writer learns of it as it would without a bridge; but no cross-domain command tells the
+    # guest of it, so where bytes are streamed the rest is thrown away.
+    streamed = desk.variant != "default" and source == "guest"
+    thrown_away = rf"|sent clipboard {size}" if streamed else ""
+    desk.clients[source].expect("send-failed clipboard Broken pipe" + thrown_away)
     for client in desk.clients.values():
         client.ask("sync", "synced")
     reader = desk.clients[target]
@@ -198,9 +205,10 @@ def test_drag_and_drop(desk, blobs, mime, source, target):
     taker.expect(f"dnd-drop {re.escape(mime)}")
     if size == BIG:
         taker.expect(r"paused dnd \d+")
-        for client in desk.clients.values():
-            client.send("sync")
-            client.expect("synced")
+        for name, client in desk.clients.items():
+            if not (desk.plain and name == target == "guest"):
+                client.send("sync")
+                client.expect("synced")
         taker.send("resume")
     receive(taker, "dnd", size, digest)
     giver.expect("drag-finished")
@@ -225,12 +233,12 @@ def test_drag_cancelled(desk, blobs):
     giver.ask("sync", "synced")
 
 
+@pytest.mark.memory
 def test_many_offers(desk, blobs):
     """2000 server-created objects in one connection: ids and objects are freed again."""
     mime = "text/plain;charset=utf-8"
     reader = desk.clients["guest"]
-    before = [lab.counts(p) for p in desk.bridge.processes()]
-    middle = before
+    middle = []
     for part in range(2):
         # The host's client offers while the guest's has the focus: it hears of every one.
         desk.offer("host", "clipboard", mime, blobs[mime][0])
@@ -240,11 +248,12 @@ def test_many_offers(desk, blobs):
         reader.ask("sync", "synced")
         heard = [line for line in reader.lines if line.startswith("selection clipboard text/plain")]
         assert len(heard) >= 1000 * (part + 1)
+        reader.ask(f"paste clipboard {mime}", "received clipboard .*")
         if part == 0:
             middle = [lab.counts(p) for p in desk.bridge.processes()]
     after = [lab.counts(p) for p in desk.bridge.processes()]
     if desk.bridge.kind == "causeway":
-        assert [a[0] for a in after] == [b[0] for b in before]
+        assert [a[0] for a in after] == [m[0] for m in middle]
     if not lab.sanitized() and desk.bridge.kind == "causeway":
         for process, old, new in zip(desk.bridge.processes(), middle, after):
             assert new[1] - old[1] < 512, f"{process.name} grew from {old[1]} to {new[1]} KiB"
