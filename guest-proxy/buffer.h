@@ -14,6 +14,8 @@
 #include "damage.h"
 #include "mapping.h"
 
+struct br_object;
+
 /** Counters of the process, for --stats. */
 struct gp_stats {
 	uint64_t copied_bytes;
@@ -34,6 +36,7 @@ struct gp_buffer {
 	struct gp_blob *blob;	    /* one reference */
 	struct gp_buffer_geometry geometry;
 	struct gp_stats *stats;
+	struct br_object *object; /* its wl_buffer */
 	bool whole;		 /* everything may differ, damage does not count */
 	struct gp_damage damage; /* what differs, in pixels */
 	void *surface;		 /* the one it was attached to last; may be NULL */

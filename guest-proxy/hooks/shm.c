@@ -263,6 +263,7 @@ gp_hook_wl_shm_pool_create_buffer(struct br_relay *relay, struct br_msg *msg,
 		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
 		return BR_DROP;
 	}
+	((struct gp_buffer *)object->data)->object = object;
 	object->destroy = buffer_object_destroy;
 	if (pool->successor == NULL) {
 		return BR_FORWARD;
@@ -278,13 +279,13 @@ struct gp_buffer *gp_buffer_of(const struct br_object *object)
 	return object != NULL && object->destroy == buffer_object_destroy ? object->data : NULL;
 }
 
-bool gp_buffer_sync_or_fail(struct br_relay *relay, struct br_object *object,
-			    struct gp_buffer *buffer)
+bool gp_buffer_sync_or_fail(struct br_relay *relay, struct gp_buffer *buffer)
 {
 	if (gp_buffer_sync(buffer) == 0) {
 		return true;
 	}
-	br_relay_client_error(relay, object, SHM_INVALID_FD,
+	/* On the wl_buffer with wl_shm's code, as libwayland has it. */
+	br_relay_client_error(relay, buffer->object, SHM_INVALID_FD,
 			      "the shared memory file is shorter than its wl_shm_pool");
 	return false;
 }
@@ -294,9 +295,10 @@ gp_hook_xdg_toplevel_icon_v1_add_buffer(struct br_relay *relay, struct br_msg *m
 					const struct br_args_xdg_toplevel_icon_v1_add_buffer *args)
 {
 	struct gp_buffer *buffer = gp_buffer_of(args->buffer);
+	(void)msg;
 	if (buffer != NULL) {
 		buffer->whole = true;
-		if (!gp_buffer_sync_or_fail(relay, msg->args[0].object, buffer)) {
+		if (!gp_buffer_sync_or_fail(relay, buffer)) {
 			return BR_DROP;
 		}
 	}

@@ -71,10 +71,9 @@ struct gp_buffer *gp_buffer_of(const struct br_object *object);
 /** A buffer is about to be freed: no surface may keep it. */
 void gp_surfaces_forget(struct gp_state *state, const struct gp_buffer *buffer);
 
-/** Bring the host's copy up to date. Ends the client if its file is too short; then returns false.
- * object: to report the error on, may be NULL. */
-bool gp_buffer_sync_or_fail(struct br_relay *relay, struct br_object *object,
-			    struct gp_buffer *buffer);
+/** Bring the host's copy up to date. Ends the client if its file is too short, with the error on the
+ * wl_buffer; then returns false. */
+bool gp_buffer_sync_or_fail(struct br_relay *relay, struct gp_buffer *buffer);
 
 /** Follow the wl_shm global, when bound, so that pools can be made later. */
 int gp_shm_bound(struct br_object *shm);

@@ -316,8 +316,7 @@ enum br_verdict gp_hook_wl_surface_commit(struct br_relay *relay, struct br_msg 
 	surface->view_changed = false;
 	gp_damage_clear(&surface->surface_damage);
 	gp_damage_clear(&surface->buffer_damage);
-	if ((fresh || damaged) && shown != NULL &&
-	    !gp_buffer_sync_or_fail(relay, NULL, shown)) {
+	if ((fresh || damaged) && shown != NULL && !gp_buffer_sync_or_fail(relay, shown)) {
 		return BR_DROP;
 	}
 	return BR_FORWARD;
