@@ -26,6 +26,25 @@ void grant(struct guest *guest, uint32_t id, uint32_t bytes);
 /** Let the compositor's side say something. */
 void add_event(const char *text, size_t len);
 
+/** A stream of which each byte tells its place. */
+uint8_t byte_at(size_t i);
+
+/** Let the guest ask for a pipe with this id. Returns the end that the compositor would write to. */
+int open_read_pipe(struct guest *guest, uint32_t id);
+
+/** Let the compositor hand a pipe to the guest. Returns its read end and the guest's id. */
+int open_write_pipe(struct guest *guest, uint32_t *ret_id);
+
+/** The last WRITE of guest_write(). */
+struct write_cmd {
+	struct xd_read_write head;
+	uint8_t data[40000];
+};
+extern struct write_cmd write_cmd;
+
+/** Send a fenced WRITE of len bytes of the stream, beginning at from. Returns the cookie. */
+uint64_t guest_write(struct guest *guest, uint32_t id, size_t from, size_t len, bool hang_up);
+
 /** A case; CASE(x) runs test_x. */
 struct device_case {
 	const char *name;

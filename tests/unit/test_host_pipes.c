@@ -18,26 +18,6 @@
 
 #define OK VIRTIO_GPU_RESP_OK_NODATA
 #define BAD VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
-/* A stream of which each byte tells its place. */
-static uint8_t byte_at(size_t i)
-{
-	return (uint8_t)(i ^ (i >> 8) ^ (i >> 16) * 31);
-}
-
-static int open_read_pipe(struct guest *guest, uint32_t id)
-{
-	struct send send = make_send(8);
-	send.head.num_identifiers = 1;
-	send.head.identifiers[0] = id;
-	send.head.types[0] = XD_ITEM_READ_PIPE;
-	guest_submit(guest, &send, send.head.hdr.cmd_size, -1, NULL, 0);
-	guest_run(guest);
-	struct br_handle handle = {.fd = -1};
-	CHECK(br_stream_pop_handle(&fake_client->in, &handle));
-	CHECK(!(fcntl(handle.fd, F_GETFL) & O_NONBLOCK));
-	return handle.fd;
-}
-
 static void test_read_pipe(struct guest *guest)
 {
 	guest_open(guest, PUSH_ALL, NULL);
@@ -124,43 +104,6 @@ static void test_read_pipe_mailbox(struct guest *guest)
 	CHECK(head->opaque_data_size == 0 && head->hang_up == 1);
 	close(rings[0]);
 	close(rings[1]);
-}
-
-/* Let the compositor hand a pipe to the guest. Returns its read end and the guest's id. */
-static int open_write_pipe(struct guest *guest, uint32_t *ret_id)
-{
-	int ends[2];
-	CHECK(pipe2(ends, O_CLOEXEC) == 0);
-	struct br_handle handle = {.fd = ends[1], .kind = BR_FD_PIPE_WRITE};
-	CHECK(br_stream_push_handle_take(&fake_client->out, &handle) == 0);
-	add_event("send", 4);
-	CHECK(guest_receive(guest));
-	struct xd_send_receive head;
-	memcpy(&head, guest->bytes, sizeof(head));
-	CHECK(head.num_identifiers == 1 && head.types[0] == XD_ITEM_WRITE_PIPE);
-	*ret_id = head.identifiers[0];
-	return ends[0];
-}
-
-struct write_cmd {
-	struct xd_read_write head;
-	uint8_t data[40000];
-};
-
-static struct write_cmd write_cmd;
-
-static uint64_t guest_write(struct guest *guest, uint32_t id, size_t from, size_t len, bool hang_up)
-{
-	write_cmd.head = (struct xd_read_write){
-		.hdr = {.cmd = XD_CMD_WRITE, .cmd_size = (uint16_t)(sizeof(write_cmd.head) + len)},
-		.identifier = id,
-		.hang_up = hang_up,
-		.opaque_data_size = (uint32_t)len,
-	};
-	for (size_t i = 0; i < len; i++) {
-		write_cmd.data[i] = byte_at(from + i);
-	}
-	return guest_submit(guest, &write_cmd, sizeof(write_cmd.head) + len, 0, NULL, 0);
 }
 
 static size_t drain(int fd, size_t got)
