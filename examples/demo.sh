@@ -4,7 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$here")
-default_app=(gtk4-widget-factory)
+default_app=(gtk4-demo)
 size=1280x800
 background=305070 # of the headless desktop, RRGGBB
 deadline=60       # seconds for each thing that is waited for
@@ -23,8 +23,9 @@ usage() {
 
 	APP comes from the build environment (tests/env/enter makes it on first use, about 3 minutes,
 	2.5 GB); tests/env/packages.txt lists what it has, among it:
-	  gtk4-demo, gtk4-widget-factory, foot, featherpad, weston-flower, weston-terminal
-	Two at once: examples/demo.sh sh -c 'foot & gtk4-demo'
+	  gtk4-demo, gtk4-widget-factory, featherpad, weston-flower, weston-terminal, foot (which
+	  wants a keyboard, and the headless weston has none)
+	Two at once: examples/demo.sh sh -c 'weston-flower & gtk4-demo'
 
 	CAUSEWAY_ENV=native takes the system's own compiler, libraries and programs instead.
 	USAGE
@@ -105,10 +106,10 @@ running() { kill -0 "$1" 2>/dev/null; }
 
 # wait_for WHAT PID CMD...: until CMD succeeds, while PID runs.
 wait_for() {
-	local what=$1 pid=$2 end=$((SECONDS + deadline))
+	local what=$1 pid=$2 end=$((SECONDS + deadline)) status=0
 	shift 2
 	until "$@" >/dev/null 2>&1; do
-		running "$pid" || fail "$what: the program ended before that"
+		running "$pid" || { wait "$pid" || status=$?; fail "$what: it ended before that, with status $status"; }
 		[ $SECONDS -lt $end ] || fail "$what: not within $deadline s"
 		sleep 0.1
 	done
