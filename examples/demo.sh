@@ -25,7 +25,7 @@ usage() {
 	2.5 GB); tests/env/packages.txt lists what it has, among it:
 	  gtk4-demo, gtk4-widget-factory, featherpad, weston-flower, weston-terminal, foot (which
 	  wants a keyboard, and the headless weston has none)
-	Two at once: examples/demo.sh sh -c 'weston-flower & gtk4-demo'
+	Two at once: examples/demo.sh sh -c 'gtk4-demo & featherpad'
 
 	CAUSEWAY_ENV=native takes the system's own compiler, libraries and programs instead.
 	USAGE
