@@ -52,14 +52,18 @@ def sanitized():
 
 
 def wait_until(ready, what, deadline=None):
-    """Poll for a state that nothing announces; returns ready()'s first true value."""
+    """Poll for a state that nothing announces; returns ready()'s first true value.
+
+    what: text, or a function that makes it when the deadline has passed.
+    """
     end = time.monotonic() + (deadline or DEADLINE)
     while True:
         value = ready()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"deadline: waited for {what}; last: {value!r}")
+            text = what() if callable(what) else what
+            raise AssertionError(f"deadline: waited for {text}; last: {value!r}")
         time.sleep(0.01)
 
 
@@ -269,8 +273,8 @@ class Sway:
         return found
 
     def wait_colors(self, wanted, deadline=None):
-        wait_until(lambda: self.colors(wanted) == wanted or None,
-                   f"these pixels: {wanted} (have {self.colors(wanted)})", deadline)
+        wait_until(lambda: self.colors(wanted) == wanted,
+                   lambda: f"these pixels: {wanted} (have {self.colors(wanted)})", deadline)
 
 
 class Bridge:
@@ -374,8 +378,14 @@ class Rig:
         problems = []
         for process in reversed(self.started):
             if process.name in ("causeway-guest", "causeway-host"):
-                crashed = not process.running() and process.popen.returncode not in (
-                    0, -signal.SIGKILL, -signal.SIGTERM) and not getattr(process, "may_fail", 0)
+                # An orderly end, so that a leak is found where the build looks for leaks.
+                try:
+                    process.stop()
+                    process.wait()
+                except AssertionError as error:
+                    problems.append(str(error))
+                crashed = process.popen.returncode not in (0, -signal.SIGKILL) and \
+                    not getattr(process, "may_fail", False)
                 report = [line for line in process.errors
                           if "Sanitizer" in line or "runtime error" in line]
                 if crashed or report:
