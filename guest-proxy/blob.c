@@ -70,6 +70,12 @@ static void handle_created(void *data, int err, struct gp_resource *resource)
 	struct allocation *allocation = data;
 	struct gp_channel *channel = allocation->channel;
 	struct blob *blob = NULL;
+	/* Memory that can only be read is mapped so; ours is to be written. */
+	if (err == 0 &&
+	    mprotect(resource->map, (size_t)resource->size, PROT_READ | PROT_WRITE) < 0) {
+		gp_resource_destroy(resource);
+		err = -EACCES;
+	}
 	if (err == 0) {
 		blob = calloc(1, sizeof(*blob));
 		if (blob == NULL) {
@@ -118,14 +124,16 @@ static void handle_answer(void *data, int err)
 {
 	struct gp_channel *channel = data;
 	struct xd_image_requirements answer;
-	if (err < 0 || channel->destroyed) {
-		return; /* gp_blobs_finish() cancels */
+	if (channel->destroyed) {
+		return; /* gp_blobs_finish() has canceled */
 	}
 	memcpy(&answer, channel->query_ring->map, sizeof(answer));
 	struct allocation *allocation =
 		wl_container_of(channel->allocations.next, allocation, link);
 	gp_channel_enter(channel);
-	if (answer.size < allocation->size || answer.size > 2 * (uint64_t)BR_LIMIT_POOL_BYTES) {
+	if (err < 0) {
+		finish(allocation, err, NULL);
+	} else if (answer.size < allocation->size || answer.size > 2 * (uint64_t)BR_LIMIT_POOL_BYTES) {
 		finish(allocation, -EPROTO, NULL);
 	} else {
 		size_t slot = channel->n_images++ %

@@ -143,6 +143,9 @@ static void deliver_resolved(struct gp_channel *channel)
 		receive_free(receive);
 		report_received(channel, ret);
 	}
+	if (!channel->destroyed && channel->ended && wl_list_empty(&channel->receives)) {
+		gp_channel_close(channel, "the host's compositor closed the connection");
+	}
 	if (!channel->destroyed) {
 		gp_channel_resume(channel);
 	}
@@ -239,11 +242,21 @@ static void handle_receive(struct gp_channel *channel, const uint8_t *bytes, siz
 		gp_channel_close(channel, "the host sent a command of a wrong size");
 		return;
 	}
+	if (channel->ended) {
+		gp_channel_close(channel, "the host sent something behind the end");
+		return;
+	}
 	if (head.num_identifiers == 0 && head.opaque_data_size == 0) {
-		gp_channel_close(channel, "the host's compositor closed the connection");
+		channel->ended = true;
+		deliver_resolved(channel);
 		return;
 	}
 	channel->ungranted += (uint32_t)sizeof(head) + head.opaque_data_size;
+	/* It may overdraw by one command. */
+	if (pushes(channel) && channel->ungranted > BR_CHANNEL_WINDOW_BYTES + XD_MAX_CMD_BYTES) {
+		gp_channel_close(channel, "the host sent more than it was granted");
+		return;
+	}
 	if (head.num_identifiers == 0 && wl_list_empty(&channel->receives)) {
 		report_received(channel, deliver(channel, NULL, 0, bytes + sizeof(head),
 						 head.opaque_data_size));
@@ -298,6 +311,14 @@ static void handle_command(struct gp_channel *channel, const uint8_t *bytes, siz
 	gp_channel_close(channel, "the host sent a command that makes no sense");
 }
 
+/* A fenced command failed: what waits for it would wait for ever. */
+static void close_refused(struct gp_channel *channel)
+{
+	gp_channel_enter(channel);
+	gp_channel_close(channel, "the host refused a command");
+	(void)gp_channel_leave(channel);
+}
+
 /* The host may have written the mailbox, and may write it again only after the next POLL; but it is
  * not to be trusted with that: one copy is read, then only the copy. */
 static void handle_polled(void *data, int err)
@@ -305,7 +326,11 @@ static void handle_polled(void *data, int err)
 	struct gp_channel *channel = data;
 	uint8_t copy[RING_BYTES];
 	channel->poll_pending = false;
-	if (err < 0 || channel->destroyed) {
+	if (channel->destroyed) {
+		return;
+	}
+	if (err < 0) {
+		close_refused(channel);
 		return;
 	}
 	size_t size = (size_t)channel->channel_ring->size;
@@ -390,7 +415,11 @@ static void handle_send_fence(void *data, int err)
 	struct gp_channel *channel = fence->channel;
 	uint32_t bytes = fence->bytes;
 	free(fence);
-	if (err < 0 || channel->destroyed) {
+	if (channel->destroyed) {
+		return;
+	}
+	if (err < 0) {
+		close_refused(channel);
 		return;
 	}
 	channel->in_flight -= bytes;
@@ -628,6 +657,10 @@ int gp_channel_create(struct gp_transport *transport, const char *debug_name, st
 	wl_list_init(&channel->writers);
 	wl_list_init(&channel->blobs);
 	wl_list_init(&channel->allocations);
+	/* Room for what the host may send unread: its window, overdrawn by one command. */
+	if (in->max_bytes < BR_CHANNEL_WINDOW_BYTES + XD_MAX_CMD_BYTES) {
+		in->max_bytes = BR_CHANNEL_WINDOW_BYTES + XD_MAX_CMD_BYTES;
+	}
 	int ret = gp_context_create(transport, debug_name, &context_events, channel,
 				    &channel->context);
 	if (ret < 0) {

@@ -35,6 +35,7 @@ struct gp_channel {
 	/* From the host. */
 	bool poll_pending;
 	uint32_t ungranted;	 /* bytes received that were not granted again */
+	bool ended;		 /* the end came, perhaps behind receives that wait */
 	struct wl_list receives; /* struct receive.link: those that wait for memory */
 
 	struct wl_list readers, writers; /* gp_reader.link, gp_writer.link */

@@ -205,8 +205,14 @@ static void handle_write_fence(void *data, int err)
 	struct gp_writer *writer = fence->writer;
 	writer->in_flight -= fence->bytes;
 	free(fence);
-	if (err < 0 || writer->channel->destroyed) {
+	if (writer->channel->destroyed) {
 		return;
+	}
+	if (err < 0 && writer->source != NULL) {
+		/* The host takes no more: the program must not wait for it. */
+		wl_event_source_remove(writer->source);
+		writer->source = NULL;
+		br_fd_clear(&writer->fd);
 	}
 	if (writer->source == NULL) {
 		if (writer->in_flight == 0) {

@@ -27,6 +27,8 @@
  * the loop finds it anyway. */
 #define BURST_BYTES 4096
 #define MAX_IOVS 8
+/* In a cookie: another request's answer tells of the failure too. */
+#define COOKIE_TOLD_ELSEWHERE (1ull << 63)
 /* The commands of all clients' windows, and a margin for their resources. */
 #define MAX_QUEUED_BYTES (64u << 20)
 
@@ -196,6 +198,12 @@ static int enqueue(struct socket_transport *t, const struct iovec *iov, size_t n
 		       : 0;
 }
 
+/* ETOOMANYREFS: fds under way, which become fewer as the host reads. */
+static bool is_full(ssize_t err)
+{
+	return err == -EAGAIN || err == -ENOBUFS || err == -ETOOMANYREFS;
+}
+
 static int transmit(struct socket_transport *t, const struct iovec *iov, size_t n_iov, const int *fds,
 		    size_t n_fds)
 {
@@ -207,7 +215,7 @@ static int transmit(struct socket_transport *t, const struct iovec *iov, size_t 
 		if (n >= 0) {
 			return 0;
 		}
-		if (n != -EAGAIN && n != -ENOBUFS) {
+		if (!is_full(n)) {
 			/* The reading side finds the hang-up and reports it. */
 			return -ENOTCONN;
 		}
@@ -221,7 +229,7 @@ static void flush_queue(struct socket_transport *t)
 	wl_list_for_each_safe(packet, tmp, &t->out, link) {
 		struct iovec iov = {.iov_base = packet->bytes, .iov_len = packet->len};
 		ssize_t n = send_packet(t->socket_fd, &iov, 1, packet->fds, packet->n_fds);
-		if (n == -EAGAIN || n == -ENOBUFS) {
+		if (is_full(n)) {
 			return;
 		}
 		queued_free(t, packet);
@@ -230,10 +238,10 @@ static void flush_queue(struct socket_transport *t)
 }
 
 /* Send a request of one or two parts. pending: filled in but for the cookie, or NULL. */
-static int request(struct socket_transport *t, const struct pending *wanted, const void *command,
-		   size_t len, const int *fds, size_t n_fds)
+static int request(struct socket_transport *t, uint64_t cookie_flags, const struct pending *wanted,
+		   const void *command, size_t len, const int *fds, size_t n_fds)
 {
-	struct sk_packet head = {.type = SK_REQUEST, .cookie = ++t->next_cookie};
+	struct sk_packet head = {.type = SK_REQUEST, .cookie = ++t->next_cookie | cookie_flags};
 	struct iovec iov[] = {
 		{.iov_base = &head, .iov_len = sizeof(head)},
 		{.iov_base = (void *)command, .iov_len = len},
@@ -308,6 +316,8 @@ static int handle_capset(struct socket_transport *t, const uint8_t *bytes, size_
 	caps->max_cmd_bytes = sizeof(struct xd_send_receive) + XD_MAX_DATA_COMPAT;
 	if (caps->causeway) {
 		caps->extensions = capset.extensions & t->options.extensions;
+		/* Without its own credit a pipe that nobody reads would be pushed full. */
+		caps->extensions &= caps->extensions & XD_EXT_PIPE_CREDIT ? ~0u : ~(uint32_t)XD_EXT_PUSH;
 		if (capset.max_cmd_bytes > caps->max_cmd_bytes) {
 			caps->max_cmd_bytes = capset.max_cmd_bytes < XD_MAX_CMD_BYTES
 						      ? capset.max_cmd_bytes
@@ -377,7 +387,8 @@ static void handle_response(struct socket_transport *t, uint64_t cookie, const u
 		pending_finish(pending, err);
 		return;
 	}
-	struct socket_context *context = err < 0 ? find_context(t, hdr.ctx_id) : NULL;
+	bool told = cookie & COOKIE_TOLD_ELSEWHERE;
+	struct socket_context *context = err < 0 && !told ? find_context(t, hdr.ctx_id) : NULL;
 	if (context != NULL) {
 		context_fail(context, "the host refused a command");
 	}
@@ -499,7 +510,7 @@ static int socket_context_create(struct gp_transport *base, const char *name,
 	create.hdr.ctx_id = context->id;
 	snprintf(create.debug_name, sizeof(create.debug_name), "%s", name);
 	create.nlen = (uint32_t)strlen(create.debug_name);
-	int ret = request(t, NULL, &create, sizeof(create), NULL, 0);
+	int ret = request(t, 0, NULL, &create, sizeof(create), NULL, 0);
 	if (ret < 0) {
 		free(context);
 		return ret;
@@ -528,7 +539,7 @@ again:
 			goto again;
 		}
 	}
-	(void)request(t, NULL, &destroy, sizeof(destroy), NULL, 0);
+	(void)request(t, 0, NULL, &destroy, sizeof(destroy), NULL, 0);
 	wl_list_remove(&context->link);
 	free(context);
 }
@@ -620,8 +631,10 @@ static int send_create(struct gp_resource *resource, uint32_t blob_mem, uint64_t
 			.ctx_id = context->id},
 		.resource_id = resource->id,
 	};
-	int ret = request(t, NULL, &create, sizeof(create), fds, n_fds);
-	return ret < 0 ? ret : request(t, NULL, &attach, sizeof(attach), NULL, 0);
+	/* Mapping memory that is not there fails as well, and is answered. */
+	uint64_t flags = blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D ? COOKIE_TOLD_ELSEWHERE : 0;
+	int ret = request(t, flags, NULL, &create, sizeof(create), fds, n_fds);
+	return ret < 0 ? ret : request(t, flags, NULL, &attach, sizeof(attach), NULL, 0);
 }
 
 static void free_memory(struct gp_resource *resource)
@@ -685,7 +698,7 @@ static int socket_create_host(struct gp_context *base, uint32_t blob_id, uint64_
 		.context = context, .created = done, .resource = resource, .data = data};
 	int ret = send_create(resource, VIRTIO_GPU_BLOB_MEM_HOST3D, blob_id, NULL, 0);
 	if (ret == 0) {
-		ret = request(context->transport, &wanted, &map, sizeof(map), NULL, 0);
+		ret = request(context->transport, 0, &wanted, &map, sizeof(map), NULL, 0);
 	}
 	if (ret < 0) {
 		free_memory(resource);
@@ -699,7 +712,7 @@ static void socket_resource_destroy(struct gp_resource *resource)
 		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_UNREF,
 		.resource_id = resource->id,
 	};
-	(void)request(((struct socket_context *)resource->context)->transport, NULL, &unref, sizeof(unref), NULL, 0);
+	(void)request(((struct socket_context *)resource->context)->transport, 0, NULL, &unref, sizeof(unref), NULL, 0);
 	free_memory(resource);
 }
 
@@ -758,7 +771,7 @@ static int start(struct socket_transport *t, const char *path)
 	if (t->source == NULL) {
 		return -ENOMEM;
 	}
-	return request(t, &wanted, &get, sizeof(get), NULL, 0);
+	return request(t, 0, &wanted, &get, sizeof(get), NULL, 0);
 }
 
 int gp_transport_socket_create(struct wl_event_loop *loop, const char *path,

@@ -107,11 +107,17 @@ int hr_channel_send(struct hr_wl_context *context, struct hr_submit *submit, con
 
 /* --- host to guest --- */
 
+/* Nothing travels beside a mailbox. */
+static bool carries_fds(const struct hr_wl_context *context)
+{
+	return (context->extensions & XD_EXT_FDS) && hr_wl_pushes(context);
+}
+
 /* Turn a handle into an item, i-th of the command. Takes the fd, or leaves it for the packet. */
 static int make_item(struct hr_wl_context *context, struct br_handle *handle,
 		     struct xd_send_receive *head, size_t i)
 {
-	if (context->extensions & XD_EXT_FDS) {
+	if (carries_fds(context)) {
 		head->types[i] = XD_ITEM_FD;
 		return 0;
 	}
@@ -171,7 +177,7 @@ static bool emit_chunk(struct hr_wl_context *context, struct br_stream *out)
 	}
 	head.num_identifiers = (uint32_t)n;
 	head.opaque_data_size = (uint32_t)len;
-	bool with_fds = context->extensions & XD_EXT_FDS;
+	bool with_fds = carries_fds(context);
 	emit_receive(context, &head, br_stream_peek(out), with_fds ? fds : NULL, with_fds ? n : 0);
 	close_handles(handles, n);
 	br_stream_consume(out, len);

@@ -28,7 +28,9 @@
 static const uint32_t masks[] = {
 	0,
 	XD_EXT_PIPE_CREDIT,
+	XD_EXT_PUSH,
 	XD_EXT_PUSH | XD_EXT_PIPE_CREDIT,
+	XD_EXT_FDS,
 	UINT32_MAX,
 };
 
@@ -50,9 +52,9 @@ static void take(struct both *both)
 	while (br_stream_pop_handle(&both->in, &handle)) {
 		CHECK_INT(br_stream_push_handle_take(&both->got, &handle), 0);
 	}
-	CHECK_INT(
-		br_stream_write(&both->got, br_stream_peek(&both->in), br_stream_bytes(&both->in)),
-		0);
+	CHECK_INT(br_stream_write(&both->got, br_stream_peek(&both->in),
+				  br_stream_bytes(&both->in)),
+		  0);
 	br_stream_consume(&both->in, br_stream_bytes(&both->in));
 	gp_channel_resume(both->channel);
 }
@@ -116,9 +118,9 @@ static void start(struct both *both, uint32_t extensions)
 	br_stream_init(&both->out, SIZE_MAX / 2, SIZE_MAX / 2);
 	br_stream_init(&both->got, SIZE_MAX / 2, SIZE_MAX / 2);
 	const struct gp_transport_options options = {.extensions = extensions};
-	CHECK_INT(
-		gp_transport_socket_create(both->host.loop, both->path, &options, &both->transport),
-		0);
+	CHECK_INT(gp_transport_socket_create(both->host.loop, both->path, &options,
+					     &both->transport),
+		  0);
 	CHECK_INT(gp_channel_create(both->transport, "test", &both->in, &events, both,
 				    &both->channel),
 		  0);
@@ -310,12 +312,14 @@ TEST(unread_events_stay_with_the_host)
 
 static void run_end(struct both *both)
 {
+	push(&fake_client->out, make_memory(0), BR_FD_FILE);
 	put(&fake_client->out, 100);
 	fake_client->events->events_ready(fake_client->data);
 	fake_client->events->closed(fake_client->data);
 	settle(both);
 	CHECK_INT(both->closed, 1);
 	CHECK_INT(br_stream_bytes(&both->got), 100);
+	check_handles(&both->got, 1);
 }
 
 TEST(end_comes_behind_the_data)
@@ -455,8 +459,8 @@ static void run_slow_reader(struct both *both)
 TEST(slow_reader_delays_only_itself)
 {
 	static const uint32_t able[] = {XD_EXT_PIPE_CREDIT, XD_EXT_PUSH | XD_EXT_PIPE_CREDIT,
-					UINT32_MAX};
-	for (size_t i = 0; i < 3; i++) {
+					XD_EXT_FDS, UINT32_MAX};
+	for (size_t i = 0; i < 4; i++) {
 		struct both both;
 		start(&both, able[i]);
 		run_slow_reader(&both);
@@ -501,4 +505,27 @@ static void run_memory(struct both *both)
 TEST(memory_is_shared)
 {
 	with_each(run_memory);
+}
+
+static void run_overdraw(struct both *both)
+{
+	/* All but one byte of the window, then a whole command. */
+	size_t head = sizeof(struct xd_send_receive), most = XD_MAX_CMD_BYTES - head;
+	both->paused = true;
+	put(&fake_client->out, most + BR_CHANNEL_WINDOW_BYTES - 1 - XD_MAX_CMD_BYTES - head);
+	fake_client->events->events_ready(fake_client->data);
+	settle(both);
+	put(&fake_client->out, 2 * most);
+	fake_client->events->events_ready(fake_client->data);
+	settle(both);
+	CHECK_INT(both->closed, 0);
+	both->paused = false;
+	take(both);
+	settle(both);
+	check_events(both, 3 * most + BR_CHANNEL_WINDOW_BYTES - 1 - XD_MAX_CMD_BYTES - head, 0);
+}
+
+TEST(window_may_be_overdrawn)
+{
+	with_each(run_overdraw);
 }

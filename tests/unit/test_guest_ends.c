@@ -338,3 +338,50 @@ TEST(answers_to_nobody_are_ignored)
 	rig_check_pattern(&guest.host.in, 100);
 	rig_finish(&guest);
 }
+
+/* --- a host that refuses --- */
+
+TEST(memory_that_is_refused_is_an_error_only)
+{
+	struct rig guest;
+	struct wanted wanted[3] = {0};
+	rig_start(&guest);
+	guest.host.refuse_query = true;
+	gp_channel_alloc_blob(guest.channel, 4096, on_blob, &wanted[0]);
+	RUN_UNTIL(&guest, wanted[0].calls == 1);
+	CHECK(wanted[0].err < 0);
+	guest.host.refuse_query = false;
+	guest.host.refuse_blob = true;
+	gp_channel_alloc_blob(guest.channel, 4096, on_blob, &wanted[1]);
+	RUN_UNTIL(&guest, wanted[1].calls == 1);
+	CHECK(wanted[1].err < 0);
+	CHECK_INT(guest.closed, 0);
+	guest.host.refuse_blob = false;
+	gp_channel_alloc_blob(guest.channel, 4096, on_blob, &wanted[2]);
+	RUN_UNTIL(&guest, wanted[2].calls == 1);
+	CHECK_INT(wanted[2].err, 0);
+	(void)gp_blob_unref(wanted[2].blob);
+	rig_finish(&guest);
+}
+
+TEST(memory_that_can_not_be_written_is_refused)
+{
+	struct rig guest;
+	struct wanted wanted = {0};
+	rig_start(&guest);
+	guest.host.read_only_map = true;
+	gp_channel_alloc_blob(guest.channel, 8192, on_blob, &wanted);
+	RUN_UNTIL(&guest, wanted.calls == 1);
+	CHECK(wanted.err < 0);
+	rig_finish(&guest);
+}
+
+TEST(refused_poll_ends_the_channel)
+{
+	struct rig guest;
+	rig_start(&guest);
+	fake_fail_poll(&guest.host);
+	RUN_UNTIL(&guest, guest.closed == 1);
+	CHECK(guest.reason[0] != '\0');
+	rig_finish(&guest);
+}
