@@ -44,6 +44,13 @@ def foot_config(home):
                                    "[cursor]\nblink=no\n[csd]\npreferred=none\n")
 
 
+def frozen(name, *args, frames=8, **env):
+    """An animated client that stays at a frame (clients/freeze.c)."""
+    return Client(name, [name, *args], env=dict(
+        env, FREEZE_FRAMES=str(frames),
+        LD_PRELOAD=str(lab.build_dir() / "tests/integration/clients/freeze.so")))
+
+
 def paint(name, *args, frames=1, compositor="weston"):
     return Client(f"shm-paint-{name}", [example("shm-paint"), "--frames", str(frames), *args],
                   says=f"frame {frames}", compositor=compositor)
@@ -60,6 +67,13 @@ CLIENTS = [
     Client("weston-image", ["weston-image", "/usr/share/weston/background.png"]),
     Client("weston-terminal", ["weston-terminal", "--shell=@HOME@/shell"],
            prepare=terminal_script),
+    # its animated ones, at a fixed frame
+    frozen("weston-simple-shm"),
+    frozen("weston-simple-damage", frames=30),
+    frozen("weston-flower"),
+    frozen("weston-presentation-shm"),
+    # sub-surfaces, one of them drawn by OpenGL in software and shown through wl_shm
+    frozen("weston-subsurfaces", frames=16, LIBGL_ALWAYS_SOFTWARE="1"),
     # other toolkits
     Client("foot", ["foot", "--config=@HOME@/foot.ini", "@HOME@/shell"], compositor="sway",
            prepare=foot_config),
