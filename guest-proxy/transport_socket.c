@@ -17,7 +17,7 @@
 #include "cross_domain.h"
 #include "fd.h"
 #include "limits.h"
-#include "log.h"
+#include "packet.h"
 #include "sock.h"
 #include "socket_proto.h"
 #include "transport.h"
@@ -129,29 +129,6 @@ again:
 
 /* --- out --- */
 
-static ssize_t send_packet(int fd, const struct iovec *iov, size_t n_iov, const int *fds, size_t n_fds)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(SK_MAX_FDS * sizeof(int))];
-	} control;
-	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n_iov};
-	ssize_t n;
-	if (n_fds > 0) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
-	}
-	do {
-		n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
-}
-
 static void queued_free(struct socket_transport *t, struct queued *packet)
 {
 	t->out_bytes -= packet->len;
@@ -198,12 +175,6 @@ static int enqueue(struct socket_transport *t, const struct iovec *iov, size_t n
 		       : 0;
 }
 
-/* ETOOMANYREFS: fds under way, which become fewer as the host reads. */
-static bool is_full(ssize_t err)
-{
-	return err == -EAGAIN || err == -ENOBUFS || err == -ETOOMANYREFS;
-}
-
 static int transmit(struct socket_transport *t, const struct iovec *iov, size_t n_iov, const int *fds,
 		    size_t n_fds)
 {
@@ -211,13 +182,10 @@ static int transmit(struct socket_transport *t, const struct iovec *iov, size_t 
 		return -ENOTCONN;
 	}
 	if (wl_list_empty(&t->out)) {
-		ssize_t n = send_packet(t->socket_fd, iov, n_iov, fds, n_fds);
-		if (n >= 0) {
-			return 0;
-		}
-		if (!is_full(n)) {
+		int ret = br_packet_send(t->socket_fd, iov, n_iov, fds, n_fds);
+		if (ret != -EAGAIN) {
 			/* The reading side finds the hang-up and reports it. */
-			return -ENOTCONN;
+			return ret < 0 ? -ENOTCONN : 0;
 		}
 	}
 	return enqueue(t, iov, n_iov, fds, n_fds);
@@ -228,8 +196,7 @@ static void flush_queue(struct socket_transport *t)
 	struct queued *packet, *tmp;
 	wl_list_for_each_safe(packet, tmp, &t->out, link) {
 		struct iovec iov = {.iov_base = packet->bytes, .iov_len = packet->len};
-		ssize_t n = send_packet(t->socket_fd, &iov, 1, packet->fds, packet->n_fds);
-		if (is_full(n)) {
+		if (br_packet_send(t->socket_fd, &iov, 1, packet->fds, packet->n_fds) == -EAGAIN) {
 			return;
 		}
 		queued_free(t, packet);
@@ -421,54 +388,27 @@ static void handle_packet(struct socket_transport *t, size_t len, struct br_hand
 	}
 }
 
-static size_t take_fds(struct msghdr *msg, struct br_handle *fds)
-{
-	size_t n = 0;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
-			continue;
-		}
-		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < count && n < SK_MAX_FDS; i++) {
-			fds[n] = (struct br_handle){.fd = -1};
-			memcpy(&fds[n++].fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-		}
-	}
-	return n;
-}
-
 /* Returns false when there is probably nothing more to read. */
 static bool receive_packet(struct socket_transport *t)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(SK_MAX_FDS * sizeof(int))];
-	} control;
-	struct br_handle fds[SK_MAX_FDS];
-	struct iovec iov = {.iov_base = t->packet, .iov_len = SK_MAX_PACKET_BYTES};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	ssize_t n = recvmsg(t->socket_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+	int fds[SK_MAX_FDS];
+	size_t n_fds;
+	int n = br_packet_receive(t->socket_fd, t->packet, SK_MAX_PACKET_BYTES, fds, &n_fds);
+	if (n == -EAGAIN) {
 		return false;
 	}
 	if (n <= 0) {
-		lose(t, n == 0 || errno == ECONNRESET ? "causeway-host closed the connection"
-						      : strerror(errno));
+		lose(t, n == 0 || n == -ECONNRESET ? "causeway-host closed the connection"
+						   : strerror(-n));
 		return false;
 	}
-	size_t n_fds = take_fds(&msg, fds);
-	if (msg.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
-		lose(t, "the host sent a packet that is too big");
-	} else {
-		handle_packet(t, (size_t)n, fds, n_fds);
-	}
+	struct br_handle handles[SK_MAX_FDS];
 	for (size_t i = 0; i < n_fds; i++) {
-		br_fd_clear(&fds[i].fd);
+		handles[i] = (struct br_handle){.fd = fds[i]};
+	}
+	handle_packet(t, (size_t)n, handles, n_fds);
+	for (size_t i = 0; i < n_fds; i++) {
+		br_fd_clear(&handles[i].fd);
 	}
 	return n >= BURST_BYTES;
 }
@@ -712,7 +652,8 @@ static void socket_resource_destroy(struct gp_resource *resource)
 		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_UNREF,
 		.resource_id = resource->id,
 	};
-	(void)request(((struct socket_context *)resource->context)->transport, 0, NULL, &unref, sizeof(unref), NULL, 0);
+	struct socket_context *context = (struct socket_context *)resource->context;
+	(void)request(context->transport, 0, NULL, &unref, sizeof(unref), NULL, 0);
 	free_memory(resource);
 }
 

@@ -15,6 +15,7 @@
 #include "host.h"
 #include "limits.h"
 #include "log.h"
+#include "packet.h"
 
 /* Packets handled per wake-up, so that other guests and compositors get their turn. */
 #define PACKETS_PER_WAKEUP 64
@@ -23,11 +24,6 @@
 #define BURST_BYTES 4096
 /* Packet header, pushed parts. */
 #define MAX_IOVS (1 + HR_MAX_PUSH_IOVS)
-
-union fd_control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(SK_MAX_FDS * sizeof(int))];
-};
 
 /* A packet that the socket did not take yet. */
 struct out_packet {
@@ -84,24 +80,6 @@ static void set_mask(struct hr_connection *conn)
 	}
 }
 
-static ssize_t send_packet(int socket_fd, const struct iovec *iov, size_t n_iov, const int *fds,
-			   size_t n_fds)
-{
-	union fd_control control;
-	struct msghdr msg = {.msg_iov = (struct iovec *)iov, .msg_iovlen = n_iov};
-	if (n_fds > 0) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(cmsg), fds, n_fds * sizeof(int));
-	}
-	ssize_t n = sendmsg(socket_fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-	return n < 0 ? -errno : n;
-}
-
 static void out_packet_destroy(struct hr_connection *conn, struct out_packet *packet)
 {
 	conn->out_bytes -= packet->len;
@@ -154,15 +132,14 @@ static void post(struct hr_connection *conn, const struct iovec *iov, size_t n_i
 	if (conn->dead) {
 		return;
 	}
-	ssize_t n = -EAGAIN;
+	int ret = -EAGAIN;
 	if (wl_list_empty(&conn->out)) {
-		n = send_packet(conn->socket_fd, iov, n_iov, fds, n_fds);
+		ret = br_packet_send(conn->socket_fd, iov, n_iov, fds, n_fds);
 	}
-	/* ETOOMANYREFS: too many fds are under way already; they become fewer as they are received. */
-	if (n == -EAGAIN || n == -EINTR || n == -ENOBUFS || n == -ETOOMANYREFS) {
+	if (ret == -EAGAIN) {
 		enqueue(conn, iov, n_iov, fds, n_fds);
-	} else if (n < 0) {
-		kill_later(conn, n == -EPIPE || n == -ECONNRESET ? NULL : strerror((int)-n));
+	} else if (ret < 0) {
+		kill_later(conn, ret == -EPIPE || ret == -ECONNRESET ? NULL : strerror(-ret));
 	}
 }
 
@@ -171,11 +148,11 @@ static void flush(struct hr_connection *conn)
 	while (!wl_list_empty(&conn->out)) {
 		struct out_packet *packet = wl_container_of(conn->out.next, packet, link);
 		struct iovec iov = {.iov_base = packet->bytes, .iov_len = packet->len};
-		ssize_t n = send_packet(conn->socket_fd, &iov, 1, packet->fds, packet->n_fds);
-		if (n == -EAGAIN || n == -EINTR || n == -ENOBUFS || n == -ETOOMANYREFS) {
+		int ret = br_packet_send(conn->socket_fd, &iov, 1, packet->fds, packet->n_fds);
+		if (ret == -EAGAIN) {
 			break;
 		}
-		if (n < 0) {
+		if (ret < 0) {
 			kill_later(conn, NULL);
 			return;
 		}
@@ -219,27 +196,6 @@ static const struct hr_frontend_ops frontend_ops = {.complete = complete, .push 
 /* --- in --- */
 
 /* Collect the fds of a message. Returns how many. */
-static size_t take_fds(struct msghdr *msg, int fds[SK_MAX_FDS])
-{
-	size_t n_fds = 0;
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS) {
-			continue;
-		}
-		size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
-			if (n_fds < SK_MAX_FDS) {
-				fds[n_fds++] = fd;
-			} else {
-				br_fd_clear(&fd);
-			}
-		}
-	}
-	return n_fds;
-}
-
 static bool handle_packet(struct hr_connection *conn, size_t len, int *fds, size_t n_fds)
 {
 	struct sk_packet packet;
@@ -261,32 +217,20 @@ static bool handle_packet(struct hr_connection *conn, size_t len, int *fds, size
 	return true;
 }
 
-/* Returns false when nothing more is to be read now. */
 /* Returns false when there is probably nothing more to read. */
 static bool receive(struct hr_connection *conn)
 {
-	union fd_control control;
-	struct iovec iov = {.iov_base = conn->owner->packet, .iov_len = SK_MAX_PACKET_BYTES};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	ssize_t n = recvmsg(conn->socket_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		return false;
-	}
-	if (n < 0) {
-		kill_later(conn, errno == ECONNRESET ? NULL : strerror(errno));
-		return false;
-	}
 	int fds[SK_MAX_FDS];
-	size_t n_fds = take_fds(&msg, fds);
-	if (n == 0) {
+	size_t n_fds;
+	int n = br_packet_receive(conn->socket_fd, conn->owner->packet, SK_MAX_PACKET_BYTES, fds,
+				  &n_fds);
+	if (n == -EAGAIN) {
+		return false;
+	}
+	if (n == 0 || n == -ECONNRESET) {
 		kill_later(conn, NULL);
-	} else if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
-		kill_later(conn, "a packet is too large");
+	} else if (n < 0) {
+		kill_later(conn, n == -EMSGSIZE ? "a packet is too large" : strerror(-n));
 	} else if (!handle_packet(conn, (size_t)n, fds, n_fds)) {
 		kill_later(conn, "a packet is not a request");
 	}
