@@ -83,6 +83,7 @@ class Bench:
         log = open(os.path.join(self.dir, f"{len(self.processes)}-{argv[0].split('/')[-1]}.log"), "ab")
         process = subprocess.Popen(argv, env=dict(self.env, **env), stdin=subprocess.DEVNULL,
                                    stdout=log, stderr=log, start_new_session=True)
+        process.log_path = log.name
         self.processes.setdefault(key, []).append(process)
         return process
 
@@ -198,6 +199,25 @@ class Bench:
             raise Failed(result.stderr.strip() or f"status {result.returncode}")
         return float(result.stdout.split()[0]) if result.stdout else elapsed
 
+    def copied_bytes(self, key):
+        """Pixel bytes copied so far by both programs of a bridge of ours; SIGUSR1 makes them say."""
+        total = 0
+        for process in self.processes[key]:
+            with open(process.log_path, encoding="utf-8") as f:
+                before = f.read().count("copied_bytes=")
+            process.send_signal(signal.SIGUSR1)
+            deadline = time.monotonic() + 10
+            while True:
+                with open(process.log_path, encoding="utf-8") as f:
+                    said = re.findall(r"copied_bytes=(\d+)", f.read())
+                if len(said) > before:
+                    total += int(said[-1])
+                    break
+                if time.monotonic() > deadline:
+                    raise Failed("no counters within 10 s of SIGUSR1")
+                time.sleep(0.01)
+        return total
+
     def hold_memory(self, key, display, count):
         """Memory of a bridge while it carries that many windows."""
         env = dict(self.env, WAYLAND_DISPLAY=display)
@@ -256,6 +276,8 @@ def measure(bench, rows, displays, repetitions):
         for name, _unit, compositor, pinned, _better, args in rows:
             cpus = bench.pin(compositor, pinned)
             for way, display in displays[compositor].items():
+                counted = way.startswith("causeway") and args[0].startswith("fps-")
+                copied = bench.copied_bytes((compositor, way)) if counted else 0
                 before = bench.cpu_ms((compositor, way)), bench.cpu_ms((compositor, None))
                 try:
                     value = bench.client(display, displays[compositor]["direct"], args, cpus)
@@ -263,6 +285,10 @@ def measure(bench, rows, displays, repetitions):
                     print(f"{name}, {way}: {e}", file=sys.stderr)
                     value = float("nan")
                 note(name, way, value)
+                if counted:
+                    copied = bench.copied_bytes((compositor, way)) - copied
+                    note(f"copied per frame, {name.rsplit(', ', 1)[1]}", way,
+                         copied / int(args[1]) / 1024)
                 if args[0] == "fps-full":
                     frames = int(args[1])
                     used = bench.cpu_ms((compositor, way)) - before[0]
@@ -288,6 +314,8 @@ def print_table(values, rows, ways):
     units = {name: unit for name, unit, *_ in rows}
     units.update({"CPU per full frame, bridge": "ms",
                   "CPU per full frame, bridge and compositor": "ms",
+                  "copied per frame, 64x64 damage": "KiB",
+                  "copied per frame, full damage": "KiB",
                   "memory, 32 clients": "MiB"})
     print("| measurement | " + " | ".join(ways) + " |")
     print("|---|" + "---|" * len(ways))
