@@ -18,7 +18,6 @@
  * says that the compositor has taken frame N.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +27,7 @@
 
 #include <wayland-client.h>
 
+#include "shm-paint-options.h"
 #include "viewporter.h"
 #include "xdg-shell.h"
 
@@ -35,19 +35,11 @@
 struct buffer {
 	struct wl_buffer *wl;
 	uint32_t *pixels; /* XRGB8888, width * height of them; part of the mapped pool */
-	bool busy;        /* the compositor may be reading it */
-	bool painted;     /* frame 1's picture is in it */
+	bool busy;	  /* the compositor may be reading it */
+	bool painted;	  /* frame 1's picture is in it */
 };
 
-static struct {
-	int width, height;                 /* of the buffer, in pixels */
-	int frames;
-	int x, y, damage_width, damage_height; /* what frames after the first change; in pixels */
-	int scale, transform;
-	int view_width, view_height;       /* size on the screen; 0: the buffer's own */
-	bool step;
-	const char *title;
-} options = { .width = 320, .height = 240, .frames = 1, .scale = 1, .title = "shm-paint" };
+static struct paint_options options;
 
 static struct {
 	struct wl_display *display;
@@ -82,10 +74,10 @@ static void wm_base_ping(void *data, struct xdg_wm_base *wm_base, uint32_t seria
 	xdg_wm_base_pong(wm_base, serial); /* or we count as hung */
 }
 
-static const struct xdg_wm_base_listener wm_base_listener = { .ping = wm_base_ping };
+static const struct xdg_wm_base_listener wm_base_listener = {.ping = wm_base_ping};
 
 static void registry_global(void *data, struct wl_registry *registry, uint32_t name,
-		const char *interface, uint32_t version)
+			    const char *interface, uint32_t version)
 {
 	(void)data;
 	(void)version;
@@ -104,6 +96,7 @@ static void registry_global(void *data, struct wl_registry *registry, uint32_t n
 
 static void registry_global_remove(void *data, struct wl_registry *registry, uint32_t name)
 {
+	/* What we use stays. A listener needs every handler all the same: NULL would be called. */
 	(void)data;
 	(void)registry;
 	(void)name;
@@ -126,7 +119,7 @@ static const struct xdg_surface_listener xdg_surface_listener = {
 };
 
 static void toplevel_configure(void *data, struct xdg_toplevel *toplevel, int32_t width,
-		int32_t height, struct wl_array *states)
+			       int32_t height, struct wl_array *states)
 {
 	/* The compositor suggests a size. A real program follows; ours is as the options say. */
 	(void)data;
@@ -156,7 +149,7 @@ static void buffer_release(void *data, struct wl_buffer *wl)
 	buffer->busy = false;
 }
 
-static const struct wl_buffer_listener buffer_listener = { .release = buffer_release };
+static const struct wl_buffer_listener buffer_listener = {.release = buffer_release};
 
 /* Two buffers in one pool. The pool's memory is a memfd, which the compositor maps as well. */
 static void make_buffers(void)
@@ -180,7 +173,8 @@ static void make_buffers(void)
 
 		buffer->pixels = (uint32_t *)(void *)(memory + i * size);
 		buffer->wl = wl_shm_pool_create_buffer(pool, (int32_t)(i * size), options.width,
-			options.height, options.width * 4, WL_SHM_FORMAT_XRGB8888);
+						       options.height, options.width * 4,
+						       WL_SHM_FORMAT_XRGB8888);
 		wl_buffer_add_listener(buffer->wl, &buffer_listener, buffer);
 	}
 	wl_shm_pool_destroy(pool); /* the buffers keep the memory */
@@ -217,9 +211,9 @@ static void show_frame(int frame)
 		wl_surface_damage_buffer(state.surface, 0, 0, options.width, options.height);
 	} else {
 		paint(buffer, frame, options.x, options.y, options.damage_width,
-			options.damage_height);
-		wl_surface_damage_buffer(state.surface, options.x, options.y,
-			options.damage_width, options.damage_height);
+		      options.damage_height);
+		wl_surface_damage_buffer(state.surface, options.x, options.y, options.damage_width,
+					 options.damage_height);
 	}
 	buffer->busy = true;
 	wl_surface_commit(state.surface);
@@ -257,92 +251,11 @@ static void make_window(void)
 	dispatch_until(&state.configured, true);
 }
 
-static const char usage[] =
-	"Usage: shm-paint [OPTIONS]\n"
-	"  --size WxH         of the buffer, in pixels (320x240)\n"
-	"  --frames N         draw N frames (1)\n"
-	"  --damage X,Y,W,H   what frames after the first change (everything)\n"
-	"  --step             wait for a line on stdin before each further frame\n"
-	"  --scale S          pixels per unit of the surface (1)\n"
-	"  --transform T      0 to 7: wl_output.transform (0)\n"
-	"  --viewport WxH     size of the surface, whatever the buffer's (off)\n"
-	"  --title TEXT       the window's\n";
-
-static bool read_option(int option, const char *text)
-{
-	char end;
-
-	switch (option) {
-	case 's':
-		return sscanf(text, "%dx%d%c", &options.width, &options.height, &end) == 2;
-	case 'f':
-		return sscanf(text, "%d%c", &options.frames, &end) == 1;
-	case 'd':
-		return sscanf(text, "%d,%d,%d,%d%c", &options.x, &options.y,
-			&options.damage_width, &options.damage_height, &end) == 4;
-	case 'c':
-		return sscanf(text, "%d%c", &options.scale, &end) == 1;
-	case 't':
-		return sscanf(text, "%d%c", &options.transform, &end) == 1;
-	case 'v':
-		return sscanf(text, "%dx%d%c", &options.view_width, &options.view_height,
-			&end) == 2;
-	case 'T':
-		options.title = text;
-		return true;
-	case 'p':
-		options.step = true;
-		return true;
-	default:
-		return false;
-	}
-}
-
-static bool sensible(void)
-{
-	const int most = 8192; /* two such buffers still fit a pool, whose size is an int32 */
-
-	return options.width >= 1 && options.width <= most && options.height >= 1 &&
-		options.height <= most && options.x >= 0 && options.x < options.width &&
-		options.y >= 0 && options.y < options.height && options.damage_width >= 1 &&
-		options.damage_width <= options.width - options.x && options.damage_height >= 1 &&
-		options.damage_height <= options.height - options.y;
-}
-
-static void parse_options(int argc, char **argv)
-{
-	static const struct option list[] = {
-		{ "size", required_argument, NULL, 's' },
-		{ "frames", required_argument, NULL, 'f' },
-		{ "damage", required_argument, NULL, 'd' },
-		{ "step", no_argument, NULL, 'p' },
-		{ "scale", required_argument, NULL, 'c' },
-		{ "transform", required_argument, NULL, 't' },
-		{ "viewport", required_argument, NULL, 'v' },
-		{ "title", required_argument, NULL, 'T' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", list, NULL)) >= 0) {
-		if (!read_option(option, optarg)) {
-			fputs(usage, stderr);
-			exit(2);
-		}
-	}
-	if (options.damage_width == 0) {
-		options.damage_width = options.width;
-		options.damage_height = options.height;
-	}
-	if (!sensible() || optind != argc) {
-		fputs(usage, stderr);
-		exit(2);
-	}
-}
-
 int main(int argc, char **argv)
 {
-	parse_options(argc, argv);
+	if (!paint_parse_options(&options, argc, argv)) {
+		return 2;
+	}
 	state.display = wl_display_connect(NULL);
 	if (state.display == NULL) {
 		fail("no compositor: is WAYLAND_DISPLAY set?");
