@@ -5,8 +5,6 @@ A picture is (width, height, RGB bytes). A direct run is the reference: the same
 compositor of the same kind, looked at until its picture no longer changes.
 """
 import dataclasses
-import os
-import pathlib
 import re
 import subprocess
 
@@ -73,26 +71,28 @@ class Client:
     compositor: str = "weston"
     # None, or a line on stdout after which the picture is final.
     says: str | None = None
+    # Called with the client's home folder before it starts.
     prepare: object = None
 
 
 def example(name):
+    """Path of a built example."""
     return str(lab.build_dir() / "examples" / name)
 
 
 def start_client(rig, client, display):
+    """Start it with a home folder of its own, so that no setting of the user's shows."""
     home = rig.dir / f"home-{rig.number()}"
     config = home / ".config"
     config.mkdir(parents=True)
     if client.prepare:
         client.prepare(home)
-    env = {key: value for key, value in rig.env.items() if key not in ("DISPLAY", "DBUS_SESSION_BUS_ADDRESS")}
+    env = {key: value for key, value in rig.env.items() if key != "DISPLAY"}
     env.update(HOME=str(home), XDG_CONFIG_HOME=str(config), XDG_CACHE_HOME=str(home / "cache"),
                XDG_DATA_HOME=str(home / "data"), WAYLAND_DISPLAY=display, LC_ALL="C.UTF-8",
                TZ="UTC", NO_AT_BRIDGE="1", GTK_A11Y="none", GIO_USE_VFS="local",
                GSETTINGS_BACKEND="memory", DBUS_SESSION_BUS_ADDRESS="disabled:", **client.env)
-    process = rig.start([arg.replace("@HOME@", str(home)) for arg in client.argv], env, cwd=home,
-                        start_new_session=True)
+    process = rig.start([arg.replace("@HOME@", str(home)) for arg in client.argv], env, cwd=home)
     if client.says:
         process.expect(client.says)
     return process
@@ -119,14 +119,9 @@ def reference(rig, client):
     empty = compositor.screenshot()
     process = start_client(rig, client, compositor.display)
     picture = settled(compositor, process, empty)
-    end(process)
+    process.stop()
     compositor.process.stop()
     return picture
-
-
-def end(process):
-    """Ends a client with all that it started; it has a session of its own."""
-    process.stop()
 
 
 def image(picture):

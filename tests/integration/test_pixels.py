@@ -78,7 +78,10 @@ CLIENTS = [
     Client("foot", ["foot", "--config=@HOME@/foot.ini", "@HOME@/shell"], compositor="sway",
            prepare=foot_config),
     Client("gtk4-demo", ["gtk4-demo"], env=GTK, prepare=gtk_settings),
-    Client("gtk4-widget-factory", ["gtk4-widget-factory"], env=GTK, prepare=gtk_settings,
+    Client("gtk4-text", ["gtk4-demo", "--run=hypertext"], env=GTK, prepare=gtk_settings,
+           compositor="sway"),
+    Client("gtk4-css", ["gtk4-demo", "--run=css_basics"], env=GTK, prepare=gtk_settings),
+    Client("gtk4-print-editor", ["gtk4-print-editor"], env=GTK, prepare=gtk_settings,
            compositor="sway"),
     Client("qt6-featherpad", ["featherpad", "--standalone", "@HOME@/text.txt"],
            env={"QT_QPA_PLATFORM": "wayland"}, prepare=text_file),
@@ -150,7 +153,7 @@ def check(rig, name, guest_args):
     start = quiet_fds(bridge)
     process = pixels.start_client(rig, client, bridge.display)
     pixels.wait_same(compositor, process, reference, f"{name}{''.join(guest_args)}")
-    pixels.end(process)
+    process.stop()
     lab.wait_until(lambda: compositor.screenshot() == empty, "the empty desktop")
     lab.wait_until(lambda: all(now <= then for now, then in zip(fds(bridge), start)),
                    f"fds to return to {start}")

@@ -44,7 +44,7 @@ static void done(void *data, struct wl_callback *callback, uint32_t time)
 	waiting.handler->listener->done(waiting.data, callback, waiting.handler->told * step_ms);
 }
 
-static const struct wl_callback_listener frozen = { .done = done };
+static const struct wl_callback_listener frozen = {.done = done};
 
 static struct handler *find_handler(const struct wl_callback_listener *listener)
 {
@@ -66,14 +66,15 @@ int wl_proxy_add_listener(struct wl_proxy *proxy, void (**implementation)(void),
 	const struct wl_callback_listener *listener = (const void *)implementation;
 	struct waiting *waiting;
 
-	if (strcmp(wl_proxy_get_class(proxy), "wl_callback") != 0 || find_handler(listener) == NULL) {
+	if (strcmp(wl_proxy_get_class(proxy), "wl_callback") != 0 ||
+	    find_handler(listener) == NULL) {
 		return real(proxy, implementation, data);
 	}
 	waiting = malloc(sizeof(*waiting));
 	if (waiting == NULL) {
 		abort();
 	}
-	*waiting = (struct waiting){ .handler = find_handler(listener), .data = data };
+	*waiting = (struct waiting){.handler = find_handler(listener), .data = data};
 	return real(proxy, (void (**)(void))(uintptr_t)&frozen, waiting);
 }
 
