@@ -63,15 +63,21 @@ step() {
 	return 0
 }
 
-# configure DIR ARGS...: make a build folder and build; without it nothing else makes sense.
-build() {
-	local dir=$1 start=$SECONDS
+# configure_and_compile DIR ARGS...: make a build folder and build.
+configure_and_compile() {
+	local dir=$1
 	shift
 	[ -f "$dir/build.ninja" ] || meson setup "$dir" -Dwerror=true "$@" >"$results/$dir-setup.log" ||
-		{ cat "$results/$dir-setup.log"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
-	ninja -C "$dir" >"$results/$dir-build.log" ||
-		{ tail -n 60 "$results/$dir-build.log"; echo "0 passed, 1 failed, 0 skipped"; exit 1; }
-	echo "=== built $dir: $((SECONDS - start)) s"
+		{ cat "$results/$dir-setup.log"; return 1; }
+	ninja -C "$dir" >"$results/$dir-build.log" || { tail -n 60 "$results/$dir-build.log"; return 1; }
+}
+
+# build DIR ARGS...: a step, and false if it failed. What needs DIR is then left out, and what was
+# tested without it still counts.
+build() {
+	local before=$failed_steps
+	step "build $1" configure_and_compile "$@"
+	[ "$failed_steps" = "$before" ]
 }
 
 # meson_tests DIR NAME SUITE-ARGS...: run them and keep the result as junit XML.
@@ -79,7 +85,8 @@ meson_tests() {
 	local dir=$1 name=$2 status=0
 	shift 2
 	meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$name" "$@" || status=$?
-	cp "$dir/meson-logs/$name.junit.xml" "$results/$name.xml"
+	# Without a result even success would say nothing.
+	cp "$dir/meson-logs/$name.junit.xml" "$results/$name.xml" || status=1
 	return $status
 }
 
@@ -95,28 +102,32 @@ bench_smoke() {
 	python3 tests/bench/bench.py --build build --repetitions 1 --junit "$results/bench.xml"
 }
 
-build build
-if wanted unit || wanted golden || wanted integration; then
-	build build-asan -Db_sanitize=address,undefined -Db_lundef=false
-fi
+sanitizers=('-Db_sanitize=address,undefined' -Db_lundef=false)
 suite_args=()
 wanted unit && suite_args+=(--suite unit)
 wanted golden && suite_args+=(--suite golden)
-if [ ${#suite_args[@]} -gt 0 ]; then
+
+if build build && [ ${#suite_args[@]} -gt 0 ]; then
 	step "unit and golden" meson_tests build unit-plain "${suite_args[@]}"
-	step "unit and golden, sanitized" meson_tests build-asan unit-asan "${suite_args[@]}" -t 3
 fi
-if wanted integration; then
-	step "integration, sanitized" integration build-asan integration-asan
+if wanted unit || wanted golden || wanted integration; then
+	if build build-asan "${sanitizers[@]}"; then
+		if [ ${#suite_args[@]} -gt 0 ]; then
+			step "unit and golden, sanitized" meson_tests build-asan unit-asan "${suite_args[@]}" -t 3
+		fi
+		if wanted integration; then
+			step "integration, sanitized" integration build-asan integration-asan
+		fi
+	fi
+fi
+if wanted integration && [ -x build/host-renderer/causeway-host ]; then
 	step "integration, memory" integration build integration-memory -m memory
 fi
-if wanted fuzz; then
-	CC=clang build build-fuzz -Dfuzzers=true -Db_sanitize=address,undefined -Db_lundef=false
-	step "fuzz" env FUZZ_SECONDS="${CAUSEWAY_FUZZ_SECONDS:-60}" bash -c '
-		meson test -C build-fuzz --no-rebuild --print-errorlogs --logbase fuzz --suite fuzz -j 2'
-	cp build-fuzz/meson-logs/fuzz.junit.xml "$results/fuzz.xml"
+if wanted fuzz && CC=clang build build-fuzz -Dfuzzers=true "${sanitizers[@]}"; then
+	export FUZZ_SECONDS=${CAUSEWAY_FUZZ_SECONDS:-60}
+	step "fuzz" meson_tests build-fuzz fuzz --suite fuzz -j 2
 fi
-if wanted bench; then
+if wanted bench && [ -x build/host-renderer/causeway-host ]; then
 	step "bench" bench_smoke
 fi
 

@@ -200,7 +200,7 @@ void rig_check_memory(int fd, const char *text)
 
 void rig_push_handle(struct br_stream *s, int *fd, enum br_fd_kind kind)
 {
-	struct br_handle handle = {.fd = br_fd_take(fd), .kind = kind};
+	struct br_handle handle = {.fd = br_fd_take(fd), .kind = (uint8_t)kind};
 	CHECK_INT(br_stream_push_handle_take(s, &handle), 0);
 }
 
