@@ -59,7 +59,15 @@ def globals_text(rig, display):
     return done.stdout
 
 
-COMPOSITORS = {"weston": Weston, "sway": lambda rig, size=SIZE: lab.Sway(rig, size=size)}
+def painted_sway(rig):
+    """sway once its background, which a process of its own draws, is there."""
+    sway = lab.Sway(rig, size=SIZE)
+    background = b"\x10\x10\x10" * (SIZE[0] * SIZE[1])
+    lab.wait_until(lambda: sway.screenshot() == (*SIZE, background), "sway's background")
+    return sway
+
+
+COMPOSITORS = {"weston": Weston, "sway": painted_sway}
 
 
 @dataclasses.dataclass
