@@ -98,8 +98,12 @@ class Process:
             self.changed.notify_all()
 
     def send(self, command):
-        self.popen.stdin.write(command + "\n")
-        self.popen.stdin.flush()
+        try:
+            self.popen.stdin.write(command + "\n")
+            self.popen.stdin.flush()
+        except BrokenPipeError:
+            raise AssertionError(f"{self.name} {self.argv[1:]} ended before {command!r}: "
+                                 f"{self.lines[-5:]} {self.errors[-10:]}") from None
 
     def seen(self, pattern):
         """Match of the first line, of all there are, that fits."""
@@ -388,9 +392,13 @@ class Rig:
                     not getattr(process, "may_fail", False)
                 report = [line for line in process.errors
                           if "Sanitizer" in line or "runtime error" in line]
+                # pytest shows it if the test has failed.
+                print(process.name, process.pid, "said:", *process.errors[-15:], sep="\n  ")
                 if crashed or report:
                     problems.append((process.argv, process.popen.returncode,
                                      report, process.errors[-15:]))
+            elif process.name == "sway":
+                print("sway said:", *process.errors[-15:], sep="\n  ")
             process.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
         assert not problems, problems
