@@ -11,6 +11,7 @@ import contextlib
 import math
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -29,7 +30,7 @@ ROWS = [
     ("commit + sync, 64x64 damage", "us", "weston", True, "low", ["commit-small", "1000"]),
     ("commit + sync, full 1080p", "us", "weston", True, "low", ["commit-full", "300"]),
     ("1080p uncapped, 64x64 damage", "fps", "weston", False, "high", ["fps-small", "3000"]),
-    ("1080p uncapped, full damage", "fps", "weston", False, "high", ["fps-full", "400"]),
+    ("1080p uncapped, full damage", "fps", "weston", False, "high", ["fps-full", "800"]),
     ("input to client", "us", "sway", True, "low", ["input", "500"]),
     ("input to 720p frame at the host", "us", "sway", True, "low", ["input-frame", "200"]),
     ("start-up to first frame", "ms", "weston", True, "low", ["startup"]),
@@ -140,9 +141,11 @@ class Bench:
         await_socket(self.path(guest), server, "waypipe server")
         return guest
 
-    def tree(self, key):
-        """Process ids of a bridge or compositor, children included."""
-        roots = {p.pid for p in self.processes.get(key, [])}
+    def tree(self, key, part=None):
+        """Process ids of a bridge or compositor, or of the part-th process started for it, children
+        included."""
+        processes = self.processes.get(key, [])
+        roots = {p.pid for p in (processes if part is None else processes[part:part + 1])}
         parents = {}
         for entry in os.listdir("/proc"):
             if entry.isdigit():
@@ -168,10 +171,10 @@ class Bench:
                         os.sched_setaffinity(int(tid), cpus)
         return cpus
 
-    def cpu_ms(self, key):
+    def cpu_ms(self, key, part=None):
         """CPU time used so far by a bridge or compositor, ended children included."""
         total = 0
-        for pid in self.tree(key):
+        for pid in self.tree(key, part):
             with contextlib.suppress(OSError):
                 with open(f"/proc/{pid}/stat") as f:
                     fields = f.read().rsplit(")", 1)[1].split()
@@ -265,6 +268,17 @@ def ways_of(bench, compositor, display, chosen):
     return ways
 
 
+def cpu_times(bench, compositor, way):
+    """Milliseconds of CPU time used so far by each process that a frame passes."""
+    own = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "client": (own.ru_utime + own.ru_stime) * 1000,
+        "guest side": bench.cpu_ms((compositor, way), 1) if way != "direct" else 0,
+        "host side": bench.cpu_ms((compositor, way), 0) if way != "direct" else 0,
+        "compositor": bench.cpu_ms((compositor, None)),
+    }
+
+
 def measure(bench, rows, displays, repetitions):
     """All rows, interleaved; returns (row name, way) -> list of values."""
     values = {}
@@ -278,7 +292,7 @@ def measure(bench, rows, displays, repetitions):
             for way, display in displays[compositor].items():
                 counted = way.startswith("causeway") and args[0].startswith("fps-")
                 copied = bench.copied_bytes((compositor, way)) if counted else 0
-                before = bench.cpu_ms((compositor, way)), bench.cpu_ms((compositor, None))
+                before = cpu_times(bench, compositor, way)
                 try:
                     value = bench.client(display, displays[compositor]["direct"], args, cpus)
                 except (Failed, subprocess.TimeoutExpired) as e:
@@ -290,11 +304,10 @@ def measure(bench, rows, displays, repetitions):
                     note(f"copied per frame, {name.rsplit(', ', 1)[1]}", way,
                          copied / int(args[1]) / 1024)
                 if args[0] == "fps-full":
-                    frames = int(args[1])
-                    used = bench.cpu_ms((compositor, way)) - before[0]
-                    host = bench.cpu_ms((compositor, None)) - before[1]
-                    note("CPU per full frame, bridge", way, used / frames)
-                    note("CPU per full frame, bridge and compositor", way, (used + host) / frames)
+                    after = cpu_times(bench, compositor, way)
+                    for part, used in after.items():
+                        note(f"CPU per full frame, {part}", way,
+                             (used - before[part]) / int(args[1]))
         print(f"repetition {repetition + 1} of {repetitions} done", file=sys.stderr)
     for way, display in displays.get("weston", {}).items():
         if way != "direct":
@@ -312,11 +325,12 @@ def ratio(values, name, way, base):
 def print_table(values, rows, ways):
     """The result as a Markdown table."""
     units = {name: unit for name, unit, *_ in rows}
-    units.update({"CPU per full frame, bridge": "ms",
-                  "CPU per full frame, bridge and compositor": "ms",
-                  "copied per frame, 64x64 damage": "KiB",
-                  "copied per frame, full damage": "KiB",
-                  "memory, 32 clients": "MiB"})
+    units.update({f"CPU per full frame, {part}": "ms"
+                  for part in ("client", "guest side", "host side", "compositor")})
+    units.update({
+        "copied per frame, 64x64 damage": "KiB",
+        "copied per frame, full damage": "KiB",
+        "memory, 32 clients": "MiB"})
     print("| measurement | " + " | ".join(ways) + " |")
     print("|---|" + "---|" * len(ways))
     for name, unit in units.items():
@@ -327,7 +341,7 @@ def print_table(values, rows, ways):
                 cells.append("-")
                 continue
             cell = f"{statistics.median(got):.4g}"
-            if way != "direct" and (name, "direct") in values and not name.endswith("bridge"):
+            if way != "direct" and ratio(values, name, way, "direct") == ratio(values, name, way, "direct"):
                 cell += f" ({ratio(values, name, way, 'direct'):.2f}x)"
             cells.append(cell)
         print(f"| {name}, {unit} | " + " | ".join(cells) + " |")
