@@ -35,8 +35,12 @@ def check(interfaces):
     """Run all rules."""
     known = {interface.name for interface in interfaces}
     for interface in interfaces:
-        hooked = {}
+        hooked, seen = {}, set()
         for message in interface.messages():
+            if (message.direction, message.name) in seen:
+                raise ScanError(*message.where,
+                                f"{message.key}: two {message.direction}s of this name")
+            seen.add((message.direction, message.name))
             check_message(message, known)
             if message.hooks and hooked.setdefault(message.name, message) is not message:
                 raise ScanError(*message.where, f"{message.key}: a request and an event of one "

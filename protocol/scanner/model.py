@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Wayland XML to a model of interfaces, messages and arguments, with line numbers for errors."""
+import re
+
 from xml.parsers import expat
 
+# What may become part of a name in C.
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NUMBER = re.compile(r"[0-9]{1,3}")
 ARG_KINDS = ("int", "uint", "fixed", "string", "object", "new_id", "array", "fd")
 
 
@@ -50,8 +55,9 @@ class Interface:
 
     def shape(self):
         """What must be equal for two definitions to be the same."""
-        return [(m.direction, m.name, m.since, m.destructor,
-                 [(a.kind, a.interface, a.nullable) for a in m.args]) for m in self.messages()]
+        return self.version, [
+            (m.direction, m.name, m.since, m.destructor,
+             [(a.kind, a.interface, a.nullable) for a in m.args]) for m in self.messages()]
 
 
 class Parser:
@@ -79,7 +85,7 @@ class Parser:
         text = attrs.get(name, default)
         if text is None:
             self.fail(f"attribute {name} is missing")
-        if not str(text).isdigit() or not 1 <= int(text) <= 255:
+        if not NUMBER.fullmatch(text) or not 1 <= int(text) <= 255:
             self.fail(f"{name} {text!r} is not a number from 1 to 255")
         return int(text)
 
@@ -87,12 +93,16 @@ class Parser:
         where = (self.path, self.expat.CurrentLineNumber)
         if tag in ("interface", "request", "event", "arg") and not attrs.get("name"):
             self.fail(f"{tag} without a name")
+        if tag in ("interface", "request", "event", "arg") and not NAME.fullmatch(attrs["name"]):
+            self.fail(f"{attrs['name']!r} is not a name")
         if tag == "interface":
             self.interface = Interface(attrs["name"], self.number(attrs, "version"), where)
             self.interfaces.append(self.interface)
         elif tag in ("request", "event"):
             if self.interface is None:
                 self.fail(f"{tag} outside an interface")
+            if attrs.get("type", "destructor") != "destructor":
+                self.fail(f"{tag} {attrs['name']} has the unknown type {attrs['type']!r}")
             self.message = Message(self.interface, tag, attrs["name"],
                                    self.number(attrs, "since", "1"),
                                    attrs.get("type") == "destructor", where)
@@ -109,6 +119,8 @@ class Parser:
             self.fail("arg outside a message")
         if kind not in ARG_KINDS:
             self.fail(f"argument {attrs['name']} has the unknown type {kind!r}")
+        if attrs.get("allow-null", "false") not in ("true", "false"):
+            self.fail(f"allow-null {attrs['allow-null']!r} is neither true nor false")
         nullable = attrs.get("allow-null") == "true"
         if nullable and kind not in ("string", "object"):
             self.fail(f"argument {attrs['name']} of type {kind} can't be null")
@@ -124,8 +136,7 @@ class Parser:
 
 
 def load(paths):
-    """All interfaces of several files, in order; the same definition twice counts once, as the one
-    of the higher version when the other is its beginning."""
+    """All interfaces of several files, in order; the same definition twice counts once."""
     found = {}
     for path in paths:
         for interface in Parser(path).run():

@@ -20,6 +20,17 @@ class Line:
     def fail(self, text):
         raise ScanError(*self.where, text)
 
+    def option(self, problem, known=None):
+        """The one word behind the verb: one of known, or any that is not empty."""
+        self.nothing_behind(1)
+        if not self.rest or not self.rest[0] or (known and self.rest[0] not in known):
+            self.fail(problem)
+        return self.rest[0]
+
+    def nothing_behind(self, count):
+        if len(self.rest) > count:
+            self.fail(f"nothing may follow: {self.rest[count]!r}")
+
 
 def read(path):
     """All lines; those behind 'optional' may match nothing."""
@@ -40,21 +51,23 @@ def read(path):
 
 def apply_to_message(line, messages):
     if line.verb == "fd":
-        if line.rest[:1] == [] or line.rest[0] not in FD_KINDS:
-            line.fail(f"fd kinds are {', '.join(FD_KINDS)}")
+        kind = line.option(f"fd kinds are {', '.join(FD_KINDS)}", FD_KINDS)
         for message in messages:
             if not message.n_fds:
                 line.fail(f"{message.key} carries no fd")
-            message.fd_kind = line.rest[0]
+            if message.fd_kind:
+                line.fail(f"{message.key} has an fd kind already")
+            message.fd_kind = kind
     elif line.verb == "deny":
+        reason = line.option("deny needs a reason")
         for message in messages:
-            message.denied = line.rest[0] if line.rest else line.fail("deny needs a reason")
+            message.denied = reason
     elif line.verb == "hook":
-        if line.rest[:1] == [] or line.rest[0] not in SIDES:
-            line.fail(f"hooks are for {', '.join(SIDES)}")
+        side = line.option(f"hooks are for {', '.join(SIDES)}", SIDES)
         for message in messages:
-            message.hooks |= SIDES[line.rest[0]]
+            message.hooks |= SIDES[side]
     elif line.verb == "destructor":
+        line.nothing_behind(0)
         for message in messages:
             message.destructor = True
     else:
@@ -64,9 +77,8 @@ def apply_to_message(line, messages):
 def apply_to_interface(line, interface):
     if line.verb not in ("privileged", "hidden"):
         line.fail(f"unknown word {line.verb!r} for an interface")
-    if not line.rest:
-        line.fail(f"{line.verb} needs a reason")
-    interface.flag, interface.reason = line.verb, line.rest[0]
+    interface.flag = line.verb
+    interface.reason = line.option(f"{line.verb} needs a reason")
 
 
 def apply(interfaces, path):
