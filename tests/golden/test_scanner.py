@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Test the protocol scanner: what it writes for a small protocol, and the error of each bad input.
+
+usage: test_scanner.py [--update]
+
+Prints TAP. --update writes the files that are expected, data/small/, instead of comparing them.
+"""
+import difflib
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import bad_inputs
+
+HERE = pathlib.Path(__file__).resolve().parent
+DATA = HERE / "data"
+SCAN = HERE.parent.parent / "protocol/scanner/scan.py"
+GOLDEN = ["br-tables.h", "br-tables.c", "br-hook-args.h", "gp-hooks.h", "gp-hooks.c", "hr-hooks.h",
+          "hr-hooks.c"]
+
+
+def scan(policy, out, *xml):
+    return subprocess.run([sys.executable, "-B", SCAN, policy, out, *xml], text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def scan_small(out):
+    run = scan(DATA / "small-policy.txt", out, DATA / "small.xml")
+    return run.stderr if run.returncode else ""
+
+
+def compare(name, out):
+    """Problems of one file that the scanner wrote."""
+    want = (DATA / "small" / name).read_text(encoding="utf-8")
+    got = (pathlib.Path(out) / name).read_text(encoding="utf-8")
+    return "".join(difflib.unified_diff(want.splitlines(True), got.splitlines(True),
+                                        "expected", "written"))
+
+
+def check_bad(case, folder):
+    """Problems of one case of bad_inputs: exit status 1, only the one error line, no output."""
+    out = folder / "out"
+    out.mkdir()
+    for name, text in case.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    xml = [folder / name for name in case.files if name != "policy.txt"]
+    run = scan(folder / "policy.txt", out, *xml)
+    error = case.error.replace("FOLDER", str(folder))
+    want = f"{folder / case.file}:{case.line}: {error}\n"
+    problems = []
+    if run.returncode != 1:
+        problems.append(f"exit status {run.returncode}, not 1")
+    if run.stderr != want:
+        problems.append(f"printed {run.stderr!r}, not {want!r}")
+    problems += [f"wrote {path.name}" for path in out.iterdir()]
+    return "\n".join(problems)
+
+
+def results():
+    """(name, problems) of every test."""
+    with tempfile.TemporaryDirectory() as out:
+        yield "small protocol is accepted", scan_small(out)
+        for name in GOLDEN:
+            yield name, compare(name, out)
+        written = sorted(path.name for path in pathlib.Path(out).iterdir())
+        yield "no other file", "" if written == sorted(GOLDEN) else str(written)
+    for case in bad_inputs.CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            yield case.name, check_bad(case, pathlib.Path(folder))
+
+
+def main(argv):
+    if argv[1:] == ["--update"]:
+        (DATA / "small").mkdir(exist_ok=True)
+        problem = scan_small(DATA / "small")
+        print(problem, end="", file=sys.stderr)
+        return bool(problem)
+    failed = count = 0
+    for count, (name, problems) in enumerate(results(), 1):
+        for line in problems.splitlines():
+            print(f"# {line}")
+        print(f"{'not ok' if problems else 'ok'} {count} {name}", flush=True)
+        failed += bool(problems)
+    print(f"1..{count}")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
