@@ -114,8 +114,8 @@ TEST(each_interface_once)
 
 TEST(unknown_names)
 {
-	static const char *const names[] = {"",	     "wl_",	   "wl_surfac", "wl_surface2",
-					    "A",     "zzzzzz",	   "wl_Surface", "xdg_toplevel\n"};
+	static const char *const names[] = {"",	 "wl_",	   "wl_surfac",	 "wl_surface2",
+					    "A", "zzzzzz", "wl_Surface", "xdg_toplevel\n"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (br_iface_find(names[i]) != BR_IFACE_ANY) {
 			FAIL("\"%s\" is found", names[i]);
