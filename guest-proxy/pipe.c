@@ -12,6 +12,7 @@
 #include "channel_private.h"
 #include "fd.h"
 #include "limits.h"
+#include "sink.h"
 
 #define READ_BYTES 65536 /* read from a program's pipe at a time */
 
@@ -20,7 +21,7 @@ struct gp_reader {
 	struct wl_list link; /* gp_channel.readers */
 	struct gp_channel *channel;
 	uint32_t id;
-	int fd; /* owned: the program's write end; -1: nobody reads any more, data is dropped */
+	struct br_sink sink; /* the program's write end; closed: nobody reads, data is dropped */
 	struct wl_event_source *source; /* NULL: not waiting for room */
 	struct br_stream queue;
 	uint32_t ungranted; /* bytes taken that were not granted again */
@@ -54,7 +55,7 @@ static void reader_free(struct gp_reader *reader)
 	reader->channel->reader_bytes -= br_stream_bytes(&reader->queue);
 	reader->channel->n_pipes--;
 	br_stream_finish(&reader->queue);
-	br_fd_clear(&reader->fd);
+	br_sink_finish(&reader->sink);
 	wl_list_remove(&reader->link);
 	free(reader);
 }
@@ -83,16 +84,15 @@ static bool reader_write(struct gp_reader *reader)
 {
 	while (!br_stream_empty(&reader->queue)) {
 		size_t left = br_stream_bytes(&reader->queue);
-		ssize_t n = reader->fd < 0 ? (ssize_t)left
-					   : write(reader->fd, br_stream_peek(&reader->queue), left);
-		if (n < 0 && errno == EINTR) {
-			continue;
+		ssize_t n = (ssize_t)left;
+		if (reader->sink.fd >= 0) {
+			n = br_sink_write(&reader->sink, br_stream_peek(&reader->queue), left);
 		}
-		if (n < 0 && errno == EAGAIN) {
+		if (n == -EAGAIN) {
 			return false;
 		}
 		if (n < 0) {
-			br_fd_clear(&reader->fd);
+			br_sink_finish(&reader->sink);
 			continue;
 		}
 		reader_consume(reader, (size_t)n);
@@ -122,13 +122,16 @@ int gp_reader_create_take(struct gp_channel *channel, uint32_t id, int *write_fd
 	if (channel->n_pipes >= BR_LIMIT_PIPES) {
 		return -EMFILE;
 	}
-	/* The open file is shared with the program, which has handed this end over. */
-	int ret = br_fd_set_nonblock(*write_fd);
-	struct gp_reader *reader = ret < 0 ? NULL : calloc(1, sizeof(*reader));
+	struct gp_reader *reader = calloc(1, sizeof(*reader));
 	if (reader == NULL) {
-		return ret < 0 ? ret : -ENOMEM;
+		return -ENOMEM;
 	}
-	*reader = (struct gp_reader){.channel = channel, .id = id, .fd = br_fd_take(write_fd)};
+	*reader = (struct gp_reader){.channel = channel, .id = id};
+	int ret = br_sink_init_take(&reader->sink, write_fd);
+	if (ret < 0) {
+		free(reader);
+		return ret;
+	}
 	br_stream_init(&reader->queue, 2 * BR_LIMIT_PIPE_QUEUE_BYTES, 0);
 	wl_list_insert(channel->readers.prev, &reader->link);
 	channel->n_pipes++;
@@ -181,7 +184,7 @@ int gp_readers_handle(struct gp_channel *channel, const struct xd_read_write *he
 		}
 		return 0;
 	}
-	reader->source = wl_event_loop_add_fd(channel->transport->loop, reader->fd,
+	reader->source = wl_event_loop_add_fd(channel->transport->loop, reader->sink.fd,
 					      WL_EVENT_WRITABLE, handle_writable, reader);
 	return reader->source != NULL ? 0 : -EPROTO;
 }

@@ -190,7 +190,7 @@ void hr_read_pipes_update(struct hr_wl_context *context)
 static void write_pipe_destroy(struct hr_write_pipe *pipe)
 {
 	stop_polling(&pipe->source);
-	br_fd_clear(&pipe->pipe_fd);
+	br_sink_finish(&pipe->sink);
 	br_stream_finish(&pipe->queue);
 	hr_fence_complete_all(&pipe->fences);
 	wl_list_remove(&pipe->link);
@@ -203,18 +203,14 @@ int hr_write_pipe_create_take(struct hr_wl_context *context, int *fd, uint32_t *
 	if (context->n_pipes >= BR_LIMIT_PIPES) {
 		return -ENOSPC;
 	}
-	int ret = br_fd_set_nonblock(*fd);
-	if (ret < 0) {
-		return ret;
-	}
 	struct hr_write_pipe *pipe = calloc(1, sizeof(*pipe));
-	ret = pipe ? hr_items_next_id(&context->items, &pipe->id) : -ENOMEM;
+	int ret = pipe ? hr_items_next_id(&context->items, &pipe->id) : -ENOMEM;
+	ret = ret < 0 ? ret : br_sink_init_take(&pipe->sink, fd);
 	if (ret < 0) {
 		free(pipe);
 		return ret;
 	}
 	pipe->context = context;
-	pipe->pipe_fd = br_fd_take(fd);
 	br_stream_init(&pipe->queue, BR_LIMIT_PIPE_QUEUE_BYTES, 0);
 	wl_list_init(&pipe->fences);
 	wl_list_insert(&context->write_pipes, &pipe->link);
@@ -225,19 +221,16 @@ int hr_write_pipe_create_take(struct hr_wl_context *context, int *fd, uint32_t *
 
 /* Write until all is written or the pipe is full. Returns the bytes written, or -errno when the
  * reader has gone. */
-static ssize_t write_some(int fd, const uint8_t *bytes, size_t len)
+static ssize_t write_some(const struct br_sink *sink, const uint8_t *bytes, size_t len)
 {
 	size_t done = 0;
 	while (done < len) {
-		ssize_t n = write(fd, bytes + done, len - done);
-		if (n < 0 && errno == EINTR) {
-			continue;
-		}
-		if (n < 0 && errno == EAGAIN) {
+		ssize_t n = br_sink_write(sink, bytes + done, len - done);
+		if (n == -EAGAIN) {
 			break;
 		}
 		if (n <= 0) {
-			return n < 0 ? -errno : -EIO;
+			return n < 0 ? n : -EIO;
 		}
 		done += (size_t)n;
 	}
@@ -246,9 +239,10 @@ static ssize_t write_some(int fd, const uint8_t *bytes, size_t len)
 
 static int on_writable(int fd, uint32_t mask, void *data)
 {
+	(void)fd;
 	(void)mask;
 	struct hr_write_pipe *pipe = data;
-	ssize_t n = write_some(fd, br_stream_peek(&pipe->queue), br_stream_bytes(&pipe->queue));
+	ssize_t n = write_some(&pipe->sink, br_stream_peek(&pipe->queue), br_stream_bytes(&pipe->queue));
 	if (n < 0) {
 		write_pipe_destroy(pipe);
 		return 0;
@@ -271,7 +265,7 @@ static int enqueue(struct hr_write_pipe *pipe, const uint8_t *bytes, size_t len)
 {
 	int ret = br_stream_write(&pipe->queue, bytes, len);
 	if (ret == 0 && !pipe->source) {
-		pipe->source = wl_event_loop_add_fd(loop(pipe->context), pipe->pipe_fd,
+		pipe->source = wl_event_loop_add_fd(loop(pipe->context), pipe->sink.fd,
 						    WL_EVENT_WRITABLE, on_writable, pipe);
 		ret = pipe->source ? 0 : -ENOMEM;
 	}
@@ -301,7 +295,7 @@ int hr_write_pipe_write(struct hr_wl_context *context, uint32_t id, const uint8_
 	}
 	size_t done = 0;
 	if (br_stream_empty(&pipe->queue)) {
-		ssize_t n = write_some(pipe->pipe_fd, bytes, len);
+		ssize_t n = write_some(&pipe->sink, bytes, len);
 		if (n < 0) {
 			write_pipe_destroy(pipe);
 			return 0;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "context.h"
+#include "sink.h"
 #include "stream.h"
 
 struct wl_event_source;
@@ -30,7 +31,7 @@ struct hr_write_pipe {
 	struct wl_list link; /* hr_wl_context.write_pipes */
 	struct hr_wl_context *context;
 	uint32_t id;
-	int pipe_fd;
+	struct br_sink sink;
 	struct br_stream queue;		/* bytes only */
 	bool hang_up;			/* close when the queue is written */
 	struct wl_event_source *source; /* NULL while nothing is queued */
