@@ -10,8 +10,8 @@
 
 /** A child process. */
 struct gp_app {
-	pid_t pid;   /* 0: none, or it has ended */
-	int status;  /* once it has ended: its exit status, or 128 + the signal's number */
+	pid_t pid;  /* 0: none, or it has ended */
+	int status; /* once it has ended: its exit status, or 128 + the signal's number */
 };
 
 /** Start argv with WAYLAND_DISPLAY set to display. A program that can't be run ends with 126 or 127,

@@ -12,9 +12,9 @@
 #include "channel_private.h"
 #include "limits.h"
 
-#define IMAGE_WIDTH 4096		/* bytes in a row */
-#define DRM_FORMAT_R8 0x20203852u	/* drm_fourcc.h: 'R','8',' ',' ' */
-#define GBM_BO_USE_SCANOUT 1u		/* gbm.h; other guests ask for both */
+#define IMAGE_WIDTH 4096	  /* bytes in a row */
+#define DRM_FORMAT_R8 0x20203852u /* drm_fourcc.h: 'R','8',' ',' ' */
+#define GBM_BO_USE_SCANOUT 1u	  /* gbm.h; other guests ask for both */
 #define GBM_BO_USE_LINEAR 16u
 
 /** A blob with its resource. */
@@ -84,8 +84,10 @@ static void handle_created(void *data, int err, struct gp_resource *resource)
 		}
 	}
 	if (blob != NULL) {
-		blob->base = (struct gp_blob){
-			.refs = 1, .res_id = resource->id, .size = resource->size, .map = resource->map};
+		blob->base = (struct gp_blob){.refs = 1,
+					      .res_id = resource->id,
+					      .size = resource->size,
+					      .map = resource->map};
 		blob->resource = resource;
 		wl_list_insert(&channel->blobs, &blob->link);
 	}
@@ -100,7 +102,8 @@ static void create(struct allocation *allocation, uint32_t blob_id, uint64_t siz
 	struct gp_channel *channel = allocation->channel;
 	wl_list_remove(&allocation->link);
 	wl_list_init(&allocation->link);
-	int ret = gp_resource_create_host(channel->context, blob_id, size, handle_created, allocation);
+	int ret = gp_resource_create_host(channel->context, blob_id, size, handle_created,
+					  allocation);
 	if (ret < 0) {
 		finish(allocation, ret, NULL);
 	}
@@ -133,7 +136,8 @@ static void handle_answer(void *data, int err)
 	gp_channel_enter(channel);
 	if (err < 0) {
 		finish(allocation, err, NULL);
-	} else if (answer.size < allocation->size || answer.size > 2 * (uint64_t)BR_LIMIT_POOL_BYTES) {
+	} else if (answer.size < allocation->size ||
+		   answer.size > 2 * (uint64_t)BR_LIMIT_POOL_BYTES) {
 		finish(allocation, -EPROTO, NULL);
 	} else {
 		size_t slot = channel->n_images++ %
@@ -216,7 +220,7 @@ void gp_blobs_finish(struct gp_channel *channel)
 			wl_container_of(channel->allocations.next, allocation, link);
 		finish(allocation, -ECANCELED, NULL);
 	}
-	wl_list_for_each_safe(blob, tmp, &channel->blobs, link) {
+	wl_list_for_each_safe (blob, tmp, &channel->blobs, link) {
 		wl_list_remove(&blob->link);
 		wl_list_init(&blob->link);
 		/* The mapping stays for whoever still holds the blob. */

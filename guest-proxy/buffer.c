@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOURCC(a, b, c, d)                                                                          \
+#define FOURCC(a, b, c, d)                                                                         \
 	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
 static const struct format_size {
@@ -14,25 +14,44 @@ static const struct format_size {
 } format_sizes[] = {
 	{0, 4}, /* wl_shm's own number of ARGB8888 */
 	{1, 4}, /* and of XRGB8888 */
-	{FOURCC('X', 'B', '2', '4'), 4}, {FOURCC('A', 'B', '2', '4'), 4},
-	{FOURCC('R', 'X', '2', '4'), 4}, {FOURCC('R', 'A', '2', '4'), 4},
-	{FOURCC('B', 'X', '2', '4'), 4}, {FOURCC('B', 'A', '2', '4'), 4},
-	{FOURCC('X', 'R', '3', '0'), 4}, {FOURCC('A', 'R', '3', '0'), 4},
-	{FOURCC('X', 'B', '3', '0'), 4}, {FOURCC('A', 'B', '3', '0'), 4},
-	{FOURCC('R', 'X', '3', '0'), 4}, {FOURCC('R', 'A', '3', '0'), 4},
-	{FOURCC('B', 'X', '3', '0'), 4}, {FOURCC('B', 'A', '3', '0'), 4},
-	{FOURCC('R', 'G', '2', '4'), 3}, {FOURCC('B', 'G', '2', '4'), 3},
-	{FOURCC('R', 'G', '1', '6'), 2}, {FOURCC('B', 'G', '1', '6'), 2},
-	{FOURCC('X', 'R', '1', '5'), 2}, {FOURCC('A', 'R', '1', '5'), 2},
-	{FOURCC('X', 'B', '1', '5'), 2}, {FOURCC('A', 'B', '1', '5'), 2},
-	{FOURCC('X', 'R', '1', '2'), 2}, {FOURCC('A', 'R', '1', '2'), 2},
-	{FOURCC('X', 'B', '1', '2'), 2}, {FOURCC('A', 'B', '1', '2'), 2},
-	{FOURCC('C', '8', ' ', ' '), 1}, {FOURCC('R', '8', ' ', ' '), 1},
-	{FOURCC('R', '1', '6', ' '), 2}, {FOURCC('G', 'R', '8', '8'), 2},
-	{FOURCC('R', 'G', '8', '8'), 2}, {FOURCC('X', 'R', '4', '8'), 8},
-	{FOURCC('A', 'R', '4', '8'), 8}, {FOURCC('X', 'B', '4', '8'), 8},
-	{FOURCC('A', 'B', '4', '8'), 8}, {FOURCC('X', 'R', '4', 'H'), 8},
-	{FOURCC('A', 'R', '4', 'H'), 8}, {FOURCC('X', 'B', '4', 'H'), 8},
+	{FOURCC('X', 'B', '2', '4'), 4},
+	{FOURCC('A', 'B', '2', '4'), 4},
+	{FOURCC('R', 'X', '2', '4'), 4},
+	{FOURCC('R', 'A', '2', '4'), 4},
+	{FOURCC('B', 'X', '2', '4'), 4},
+	{FOURCC('B', 'A', '2', '4'), 4},
+	{FOURCC('X', 'R', '3', '0'), 4},
+	{FOURCC('A', 'R', '3', '0'), 4},
+	{FOURCC('X', 'B', '3', '0'), 4},
+	{FOURCC('A', 'B', '3', '0'), 4},
+	{FOURCC('R', 'X', '3', '0'), 4},
+	{FOURCC('R', 'A', '3', '0'), 4},
+	{FOURCC('B', 'X', '3', '0'), 4},
+	{FOURCC('B', 'A', '3', '0'), 4},
+	{FOURCC('R', 'G', '2', '4'), 3},
+	{FOURCC('B', 'G', '2', '4'), 3},
+	{FOURCC('R', 'G', '1', '6'), 2},
+	{FOURCC('B', 'G', '1', '6'), 2},
+	{FOURCC('X', 'R', '1', '5'), 2},
+	{FOURCC('A', 'R', '1', '5'), 2},
+	{FOURCC('X', 'B', '1', '5'), 2},
+	{FOURCC('A', 'B', '1', '5'), 2},
+	{FOURCC('X', 'R', '1', '2'), 2},
+	{FOURCC('A', 'R', '1', '2'), 2},
+	{FOURCC('X', 'B', '1', '2'), 2},
+	{FOURCC('A', 'B', '1', '2'), 2},
+	{FOURCC('C', '8', ' ', ' '), 1},
+	{FOURCC('R', '8', ' ', ' '), 1},
+	{FOURCC('R', '1', '6', ' '), 2},
+	{FOURCC('G', 'R', '8', '8'), 2},
+	{FOURCC('R', 'G', '8', '8'), 2},
+	{FOURCC('X', 'R', '4', '8'), 8},
+	{FOURCC('A', 'R', '4', '8'), 8},
+	{FOURCC('X', 'B', '4', '8'), 8},
+	{FOURCC('A', 'B', '4', '8'), 8},
+	{FOURCC('X', 'R', '4', 'H'), 8},
+	{FOURCC('A', 'R', '4', 'H'), 8},
+	{FOURCC('X', 'B', '4', 'H'), 8},
 	{FOURCC('A', 'B', '4', 'H'), 8},
 };
 

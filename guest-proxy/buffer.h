@@ -37,10 +37,10 @@ struct gp_buffer {
 	struct gp_buffer_geometry geometry;
 	struct gp_stats *stats;
 	struct br_object *object; /* its wl_buffer */
-	bool whole;		 /* everything may differ, damage does not count */
-	struct gp_damage damage; /* what differs, in pixels */
-	void *surface;		 /* the one it was attached to last; may be NULL */
-	struct wl_list link;	 /* gp_surface.buffers; on itself while surface is NULL */
+	bool whole;		  /* everything may differ, damage does not count */
+	struct gp_damage damage;  /* what differs, in pixels */
+	void *surface;		  /* the one it was attached to last; may be NULL */
+	struct wl_list link;	  /* gp_surface.buffers; on itself while surface is NULL */
 };
 
 /** Check a geometry against a pool of pool_bytes, as libwayland does. */

@@ -133,8 +133,7 @@ static void report_received(struct gp_channel *channel, int err)
 static void deliver_resolved(struct gp_channel *channel)
 {
 	while (!channel->destroyed && !channel->closed && !wl_list_empty(&channel->receives)) {
-		struct receive *receive =
-			wl_container_of(channel->receives.next, receive, link);
+		struct receive *receive = wl_container_of(channel->receives.next, receive, link);
 		if (receive->unresolved > 0) {
 			break;
 		}
@@ -238,7 +237,8 @@ static void handle_receive(struct gp_channel *channel, const uint8_t *bytes, siz
 		return;
 	}
 	memcpy(&head, bytes, sizeof(head));
-	if (head.num_identifiers > XD_MAX_IDENTIFIERS || head.opaque_data_size > len - sizeof(head)) {
+	if (head.num_identifiers > XD_MAX_IDENTIFIERS ||
+	    head.opaque_data_size > len - sizeof(head)) {
 		gp_channel_close(channel, "the host sent a command of a wrong size");
 		return;
 	}
@@ -376,7 +376,8 @@ void gp_channel_resume(struct gp_channel *channel)
 	}
 	size_t held = br_stream_bytes(channel->in);
 	if (pushes(channel)) {
-		uint32_t granted = channel->ungranted > held ? channel->ungranted - (uint32_t)held : 0;
+		uint32_t granted =
+			channel->ungranted > held ? channel->ungranted - (uint32_t)held : 0;
 		if (granted >= BR_CHANNEL_WINDOW_BYTES / 4) {
 			channel->ungranted -= granted;
 			gp_channel_grant(channel, 0, granted);
@@ -533,8 +534,8 @@ static int send_chunk(struct gp_channel *channel, struct br_stream *out)
 			ret = add_item(channel, &send, &handle);
 		}
 	}
-	send.head.hdr = (struct xd_header){
-		.cmd = XD_CMD_SEND, .cmd_size = (uint16_t)(sizeof(send.head) + len)};
+	send.head.hdr = (struct xd_header){.cmd = XD_CMD_SEND,
+					   .cmd_size = (uint16_t)(sizeof(send.head) + len)};
 	send.head.opaque_data_size = (uint32_t)len;
 	if (ret == 0) {
 		ret = submit_send(channel, &send, br_stream_peek(out));
@@ -686,7 +687,7 @@ void gp_channel_destroy(struct gp_channel *channel)
 	gp_context_destroy(channel->context);
 	channel->context = NULL;
 	struct receive *receive, *tmp;
-	wl_list_for_each_safe(receive, tmp, &channel->receives, link) {
+	wl_list_for_each_safe (receive, tmp, &channel->receives, link) {
 		receive_free(receive);
 	}
 	gp_pipes_finish(channel);

@@ -62,7 +62,8 @@ typedef void (*gp_blob_done)(void *data, int err, struct gp_blob *blob);
 
 /** Allocate shared memory of at least size bytes, zeroed. done may be called before this returns, and
  * is called with -ECANCELED if the channel goes away first. */
-void gp_channel_alloc_blob(struct gp_channel *channel, uint64_t size, gp_blob_done done, void *data);
+void gp_channel_alloc_blob(struct gp_channel *channel, uint64_t size, gp_blob_done done,
+			   void *data);
 
 struct gp_blob *gp_blob_ref(struct gp_blob *blob);
 /** Drop a reference; the last unmaps and frees the resource. NULL is fine. Returns NULL. */

@@ -26,7 +26,8 @@ struct gp_channel {
 	bool closed;	/* the host's end is gone, the owner knows */
 	bool destroyed; /* by its owner */
 
-	struct gp_resource *query_ring, *channel_ring; /* channel_ring: NULL when packets are pushed */
+	struct gp_resource *query_ring,
+		*channel_ring; /* channel_ring: NULL when packets are pushed */
 
 	/* To the host: bytes sent, those which no fence has confirmed, and those behind the last fence. */
 	uint32_t in_flight, unfenced;

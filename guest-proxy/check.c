@@ -137,10 +137,10 @@ static int start_probe(struct probe *probe, struct gp_transport *transport)
 	};
 	const uint32_t requests[] = {
 		1, 12u << 16 | BR_REQ_WL_DISPLAY_GET_REGISTRY, REGISTRY_ID,
-		1, 12u << 16 | BR_REQ_WL_DISPLAY_SYNC, CALLBACK_ID,
+		1, 12u << 16 | BR_REQ_WL_DISPLAY_SYNC,	       CALLBACK_ID,
 	};
-	int ret = gp_channel_create(transport, "check", &probe->in, &events, probe,
-				    &probe->channel);
+	int ret =
+		gp_channel_create(transport, "check", &probe->in, &events, probe, &probe->channel);
 	if (ret == 0) {
 		ret = br_stream_write(&probe->out, requests, sizeof(requests));
 	}

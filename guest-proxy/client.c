@@ -37,7 +37,7 @@ struct gp_client {
 	uint32_t mask;			/* what source waits for */
 	struct wl_event_source *linger; /* timer; may be NULL */
 	struct br_relay *relay;
-	struct gp_link *host; /* may be NULL */
+	struct gp_link *host;	    /* may be NULL */
 	struct gp_channel *channel; /* NULL: none, or closed */
 	bool running, again;	    /* in client_run(); something happened meanwhile */
 	bool readable;		    /* the socket may hold bytes */
@@ -330,10 +330,10 @@ void gp_clients_drain(struct wl_list *clients)
 {
 	struct gp_client *client, *tmp;
 	/* If the host goes away meanwhile, none may vanish before its turn. */
-	wl_list_for_each(client, clients, link) {
+	wl_list_for_each (client, clients, link) {
 		client->running = true;
 	}
-	wl_list_for_each_safe(client, tmp, clients, link) {
+	wl_list_for_each_safe (client, tmp, clients, link) {
 		client->running = false;
 		client->readable = true;
 		client->hung_up = true;
@@ -419,8 +419,8 @@ static struct gp_client *client_new(struct gp_server *server, int *sock_fd)
 	client->state.wake = handle_wake;
 	client->mask = WL_EVENT_READABLE;
 	client->relay = br_relay_create(&config);
-	client->source = wl_event_loop_add_fd(server->loop, *sock_fd, client->mask, handle_socket,
-					      client);
+	client->source =
+		wl_event_loop_add_fd(server->loop, *sock_fd, client->mask, handle_socket, client);
 	wl_list_insert(server->clients.prev, &client->link);
 	server->client_count++;
 	client->sock_fd = br_fd_take(sock_fd);

@@ -24,7 +24,8 @@ struct gp_rect gp_rect_make(int32_t x, int32_t y, int32_t width, int32_t height)
 	if (width <= 0 || height <= 0) {
 		return (struct gp_rect){0};
 	}
-	return (struct gp_rect){x, y, clamp_i32((int64_t)x + width), clamp_i32((int64_t)y + height)};
+	return (struct gp_rect){x, y, clamp_i32((int64_t)x + width),
+				clamp_i32((int64_t)y + height)};
 }
 
 struct gp_rect gp_rect_intersect(const struct gp_rect *a, const struct gp_rect *b)

@@ -48,8 +48,8 @@ static inline void gp_damage_clear(struct gp_damage *damage)
 
 /** How a surface shows its buffer. Source: wl_surface.set_buffer_scale, set_buffer_transform. */
 struct gp_view {
-	int32_t scale;	    /* 1 or more */
-	uint32_t transform; /* enum wl_output.transform, 0 to 7 */
+	int32_t scale;	       /* 1 or more */
+	uint32_t transform;    /* enum wl_output.transform, 0 to 7 */
 	int32_t width, height; /* of the buffer, pixels */
 };
 

@@ -43,8 +43,9 @@ static void handle_lost(void *data, const char *reason)
 		return;
 	}
 	link->lost = true;
-	br_log(BR_LOG_WARN, "guest: the connection to the host is lost: %s; the next program makes "
-			    "a new one",
+	br_log(BR_LOG_WARN,
+	       "guest: the connection to the host is lost: %s; the next program makes "
+	       "a new one",
 	       reason != NULL ? reason : "no reason given");
 	link->idle = wl_event_loop_add_idle(link->server->loop, drop_lost_link, link);
 }

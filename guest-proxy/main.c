@@ -124,7 +124,8 @@ static int run(struct program *program)
 		gp_server_print_stats(&program->server);
 	}
 	gp_server_finish(&program->server);
-	return program->options.app != NULL && status == EXIT_SUCCESS ? program->app.status : status;
+	return program->options.app != NULL && status == EXIT_SUCCESS ? program->app.status
+								      : status;
 }
 
 int main(int argc, char **argv)
@@ -136,8 +137,10 @@ int main(int argc, char **argv)
 	}
 	br_log_init("causeway-guest", program.options.log_level);
 	if (program.options.trace != NULL && br_trace_enable(program.options.trace, stderr) < 0) {
-		fprintf(stderr, "causeway-guest: guest: --trace '%s': it must be like "
-				"client=N,iface=NAME\n", program.options.trace);
+		fprintf(stderr,
+			"causeway-guest: guest: --trace '%s': it must be like "
+			"client=N,iface=NAME\n",
+			program.options.trace);
 		return 2;
 	}
 	program.loop = wl_event_loop_create();

@@ -14,7 +14,7 @@ static void handle_sigbus(int signal_number, siginfo_t *info, void *context)
 {
 	struct gp_mapping *mapping;
 	(void)context;
-	wl_list_for_each(mapping, &mappings, link) {
+	wl_list_for_each (mapping, &mappings, link) {
 		uintptr_t start = (uintptr_t)mapping->bytes;
 		uintptr_t at = (uintptr_t)info->si_addr;
 		if (at < start || at - start >= mapping->size) {

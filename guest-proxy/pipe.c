@@ -144,7 +144,7 @@ void gp_readers_grant(struct gp_channel *channel)
 	if (!(channel->transport->caps.extensions & XD_EXT_PIPE_CREDIT)) {
 		return;
 	}
-	wl_list_for_each(reader, &channel->readers, link) {
+	wl_list_for_each (reader, &channel->readers, link) {
 		if (!reader->granted) {
 			reader->granted = true;
 			gp_channel_grant(channel, reader->id, BR_PIPE_WINDOW_BYTES);
@@ -155,7 +155,7 @@ void gp_readers_grant(struct gp_channel *channel)
 static struct gp_reader *find_reader(struct gp_channel *channel, uint32_t id)
 {
 	struct gp_reader *reader;
-	wl_list_for_each(reader, &channel->readers, link) {
+	wl_list_for_each (reader, &channel->readers, link) {
 		if (reader->id == id) {
 			return reader;
 		}
@@ -312,10 +312,10 @@ void gp_pipes_finish(struct gp_channel *channel)
 {
 	struct gp_reader *reader, *tmp_reader;
 	struct gp_writer *writer, *tmp_writer;
-	wl_list_for_each_safe(reader, tmp_reader, &channel->readers, link) {
+	wl_list_for_each_safe (reader, tmp_reader, &channel->readers, link) {
 		reader_free(reader);
 	}
-	wl_list_for_each_safe(writer, tmp_writer, &channel->writers, link) {
+	wl_list_for_each_safe (writer, tmp_writer, &channel->writers, link) {
 		writer_free(writer);
 	}
 }

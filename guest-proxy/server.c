@@ -183,8 +183,7 @@ static int listen_activated(struct gp_server *server)
 		socklen_t len = sizeof(addr);
 		int ret = br_fd_set_nonblock(fds[i]);
 		if (ret == 0 && getsockname(fds[i], (struct sockaddr *)&addr, &len) == 0 &&
-		    addr.sun_family == AF_UNIX && addr.sun_path[0] == '/' &&
-		    server->name == NULL) {
+		    addr.sun_family == AF_UNIX && addr.sun_path[0] == '/' && server->name == NULL) {
 			server->name = strndup(addr.sun_path, sizeof(addr.sun_path));
 		}
 		ret = ret < 0 ? ret : add_listener(server, &fds[i]);

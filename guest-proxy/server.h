@@ -31,10 +31,10 @@ struct gp_server {
 	const struct gp_options *options;
 	struct gp_listener listeners[GP_MAX_LISTENERS];
 	uint32_t listener_count;
-	bool paused;			   /* not accepting: fds or clients are used up */
-	struct wl_event_source *retry;	   /* timer: accept again */
-	char *name;			   /* for WAYLAND_DISPLAY: in XDG_RUNTIME_DIR, or a path */
-	char *socket_path, *lock_path;	   /* files to remove; NULL if the sockets are not ours */
+	bool paused;		       /* not accepting: fds or clients are used up */
+	struct wl_event_source *retry; /* timer: accept again */
+	char *name;		       /* for WAYLAND_DISPLAY: in XDG_RUNTIME_DIR, or a path */
+	char *socket_path, *lock_path; /* files to remove; NULL if the sockets are not ours */
 	int lock_fd;
 	struct wl_list clients; /* gp_client.link */
 	uint32_t client_count;

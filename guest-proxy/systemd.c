@@ -15,8 +15,10 @@ int gp_systemd_listen_fds(int *ret_fds, int max)
 	for (int i = 0; i < count; i++) {
 		int fd = SD_LISTEN_FDS_START + i;
 		if (taken == max || sd_is_socket(fd, 0, 0, 1) <= 0) {
-			br_log(BR_LOG_WARN, "guest: fd %d from systemd is no use: not a listening "
-					    "socket, or too many", fd);
+			br_log(BR_LOG_WARN,
+			       "guest: fd %d from systemd is no use: not a listening "
+			       "socket, or too many",
+			       fd);
 			br_fd_clear(&fd);
 			continue;
 		}

@@ -142,8 +142,8 @@ static inline int gp_resource_create_guest(struct gp_context *context, int fd, u
 
 /** Get memory of the host by its blob id, mapped (read-only if the host's is). done is called unless
  * this fails, never before it returns. */
-static inline int gp_resource_create_host(struct gp_context *context, uint32_t blob_id, uint64_t size,
-					  gp_resource_fn done, void *data)
+static inline int gp_resource_create_host(struct gp_context *context, uint32_t blob_id,
+					  uint64_t size, gp_resource_fn done, void *data)
 {
 	return context->ops->create_host(context, blob_id, size, done, data);
 }

@@ -115,7 +115,7 @@ static void lose(struct socket_transport *t, const char *reason)
 	br_fd_clear(&t->socket_fd);
 again:
 	/* A callback may remove any context. */
-	wl_list_for_each(context, &t->contexts, link) {
+	wl_list_for_each (context, &t->contexts, link) {
 		if (!context->lost) {
 			context->lost = true;
 			context->events->lost(context->data, reason);
@@ -139,8 +139,8 @@ static void queued_free(struct socket_transport *t, struct queued *packet)
 	free(packet);
 }
 
-static int enqueue(struct socket_transport *t, const struct iovec *iov, size_t n_iov, const int *fds,
-		   size_t n_fds)
+static int enqueue(struct socket_transport *t, const struct iovec *iov, size_t n_iov,
+		   const int *fds, size_t n_fds)
 {
 	size_t len = 0;
 	for (size_t i = 0; i < n_iov; i++) {
@@ -175,8 +175,8 @@ static int enqueue(struct socket_transport *t, const struct iovec *iov, size_t n
 		       : 0;
 }
 
-static int transmit(struct socket_transport *t, const struct iovec *iov, size_t n_iov, const int *fds,
-		    size_t n_fds)
+static int transmit(struct socket_transport *t, const struct iovec *iov, size_t n_iov,
+		    const int *fds, size_t n_fds)
 {
 	if (t->lost) {
 		return -ENOTCONN;
@@ -194,7 +194,7 @@ static int transmit(struct socket_transport *t, const struct iovec *iov, size_t 
 static void flush_queue(struct socket_transport *t)
 {
 	struct queued *packet, *tmp;
-	wl_list_for_each_safe(packet, tmp, &t->out, link) {
+	wl_list_for_each_safe (packet, tmp, &t->out, link) {
 		struct iovec iov = {.iov_base = packet->bytes, .iov_len = packet->len};
 		if (br_packet_send(t->socket_fd, &iov, 1, packet->fds, packet->n_fds) == -EAGAIN) {
 			return;
@@ -236,7 +236,7 @@ static int request(struct socket_transport *t, uint64_t cookie_flags, const stru
 static struct socket_context *find_context(struct socket_transport *t, uint32_t id)
 {
 	struct socket_context *context;
-	wl_list_for_each(context, &t->contexts, link) {
+	wl_list_for_each (context, &t->contexts, link) {
 		if (context->id == id) {
 			return context;
 		}
@@ -249,7 +249,7 @@ static void announce_ready(struct socket_transport *t)
 {
 	struct socket_context *context;
 again:
-	wl_list_for_each(context, &t->contexts, link) {
+	wl_list_for_each (context, &t->contexts, link) {
 		if (!context->announced && !context->lost) {
 			context->announced = true;
 			context->events->ready(context->data);
@@ -284,7 +284,8 @@ static int handle_capset(struct socket_transport *t, const uint8_t *bytes, size_
 	if (caps->causeway) {
 		caps->extensions = capset.extensions & t->options.extensions;
 		/* Without its own credit a pipe that nobody reads would be pushed full. */
-		caps->extensions &= caps->extensions & XD_EXT_PIPE_CREDIT ? ~0u : ~(uint32_t)XD_EXT_PUSH;
+		caps->extensions &=
+			caps->extensions & XD_EXT_PIPE_CREDIT ? ~0u : ~(uint32_t)XD_EXT_PUSH;
 		if (capset.max_cmd_bytes > caps->max_cmd_bytes) {
 			caps->max_cmd_bytes = capset.max_cmd_bytes < XD_MAX_CMD_BYTES
 						      ? capset.max_cmd_bytes
@@ -336,7 +337,7 @@ static void handle_response(struct socket_transport *t, uint64_t cookie, const u
 	}
 	memcpy(&hdr, bytes, sizeof(hdr));
 	int err = hdr.type >= VIRTIO_GPU_RESP_ERR_UNSPEC ? -EIO : 0;
-	wl_list_for_each(pending, &t->pending, link) {
+	wl_list_for_each (pending, &t->pending, link) {
 		if (pending->cookie != cookie) {
 			continue;
 		}
@@ -361,7 +362,8 @@ static void handle_response(struct socket_transport *t, uint64_t cookie, const u
 	}
 }
 
-static void handle_packet(struct socket_transport *t, size_t len, struct br_handle *fds, size_t n_fds)
+static void handle_packet(struct socket_transport *t, size_t len, struct br_handle *fds,
+			  size_t n_fds)
 {
 	struct sk_packet head;
 	struct socket_context *context;
@@ -445,8 +447,11 @@ static int socket_context_create(struct gp_transport *base, const char *name,
 	if (context == NULL) {
 		return -ENOMEM;
 	}
-	*context = (struct socket_context){
-		.base.ops = t->base.ops, .transport = t, .id = ++t->next_context, .events = events, .data = data};
+	*context = (struct socket_context){.base.ops = t->base.ops,
+					   .transport = t,
+					   .id = ++t->next_context,
+					   .events = events,
+					   .data = data};
 	create.hdr.ctx_id = context->id;
 	snprintf(create.debug_name, sizeof(create.debug_name), "%s", name);
 	create.nlen = (uint32_t)strlen(create.debug_name);
@@ -473,7 +478,7 @@ static void socket_context_destroy(struct gp_context *base)
 	};
 	context->lost = true;
 again:
-	wl_list_for_each(pending, &t->pending, link) {
+	wl_list_for_each (pending, &t->pending, link) {
 		if (pending->context == context) {
 			pending_finish(pending, -ECANCELED);
 			goto again;
@@ -555,20 +560,18 @@ static int send_create(struct gp_resource *resource, uint32_t blob_mem, uint64_t
 	struct socket_context *context = (struct socket_context *)resource->context;
 	struct socket_transport *t = context->transport;
 	const struct virtio_gpu_resource_create_blob create = {
-		.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB,
-			.ctx_id = context->id},
+		.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, .ctx_id = context->id},
 		.resource_id = resource->id,
 		.blob_mem = blob_mem,
-		.blob_flags = VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE |
-			      (blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D
-				       ? VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE
-				       : 0),
+		.blob_flags =
+			VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE |
+			(blob_mem == VIRTIO_GPU_BLOB_MEM_HOST3D ? VIRTIO_GPU_BLOB_FLAG_USE_SHAREABLE
+								: 0),
 		.blob_id = blob_id,
 		.size = resource->size,
 	};
 	const struct virtio_gpu_ctx_resource attach = {
-		.hdr = {.type = VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE,
-			.ctx_id = context->id},
+		.hdr = {.type = VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, .ctx_id = context->id},
 		.resource_id = resource->id,
 	};
 	/* Mapping memory that is not there fails as well, and is answered. */
@@ -664,10 +667,10 @@ static void socket_destroy(struct gp_transport *base)
 	struct socket_transport *t = from_base(base);
 	struct queued *packet, *tmp_packet;
 	struct pending *pending, *tmp;
-	wl_list_for_each_safe(packet, tmp_packet, &t->out, link) {
+	wl_list_for_each_safe (packet, tmp_packet, &t->out, link) {
 		queued_free(t, packet);
 	}
-	wl_list_for_each_safe(pending, tmp, &t->pending, link) {
+	wl_list_for_each_safe (pending, tmp, &t->pending, link) {
 		wl_list_remove(&pending->link);
 		free(pending);
 	}
@@ -708,7 +711,8 @@ static int start(struct socket_transport *t, const char *path)
 	if (t->socket_fd < 0) {
 		return t->socket_fd;
 	}
-	t->source = wl_event_loop_add_fd(t->base.loop, t->socket_fd, WL_EVENT_READABLE, handle_socket, t);
+	t->source = wl_event_loop_add_fd(t->base.loop, t->socket_fd, WL_EVENT_READABLE,
+					 handle_socket, t);
 	if (t->source == NULL) {
 		return -ENOMEM;
 	}

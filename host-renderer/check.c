@@ -103,7 +103,8 @@ static int wait_for_sync(struct wl_display *display, const struct check *check)
 			}
 			return ret < 0 ? -errno : -ETIMEDOUT;
 		}
-		if (wl_display_read_events(display) < 0 || wl_display_dispatch_pending(display) < 0) {
+		if (wl_display_read_events(display) < 0 ||
+		    wl_display_dispatch_pending(display) < 0) {
 			return -errno;
 		}
 	}
@@ -197,16 +198,19 @@ static void check_socket(struct check *check, const struct hr_options *options)
 int hr_check(const struct hr_options *options)
 {
 	struct check check = {
-		.globals = {
-			{"wl_shm", true, "every compositor has it: this is none", 0},
-			{"xdg_wm_base", true, "the compositor can't show windows: use another", 0},
-			{"zwp_linux_dmabuf_v1", false,
-			 "GPU buffers need a compositor with linux-dmabuf", 0},
-			{"wp_security_context_manager_v1",
-			 options->secctx == HR_SECCTX_REQUIRE,
-			 "the compositor can't tell guest programs from yours; sway 1.9, "
-			 "KWin 6 and others can", 0},
-		},
+		.globals =
+			{
+				{"wl_shm", true, "every compositor has it: this is none", 0},
+				{"xdg_wm_base", true,
+				 "the compositor can't show windows: use another", 0},
+				{"zwp_linux_dmabuf_v1", false,
+				 "GPU buffers need a compositor with linux-dmabuf", 0},
+				{"wp_security_context_manager_v1",
+				 options->secctx == HR_SECCTX_REQUIRE,
+				 "the compositor can't tell guest programs from yours; sway 1.9, "
+				 "KWin 6 and others can",
+				 0},
+			},
 	};
 	check_compositor(&check, options);
 	check_socket(&check, options);

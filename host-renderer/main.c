@@ -93,8 +93,10 @@ static int start_socket(struct program *program)
 	if (fd >= 0) {
 		int ret = hr_socket_start_fd(&program->host, fd, &program->socket);
 		if (ret < 0) {
-			br_log(BR_LOG_ERROR, "host: the inherited socket is of no use: %s; it has to "
-			       "be ListenSequentialPacket=", strerror(-ret));
+			br_log(BR_LOG_ERROR,
+			       "host: the inherited socket is of no use: %s; it has to "
+			       "be ListenSequentialPacket=",
+			       strerror(-ret));
 		}
 		return ret;
 	}
@@ -109,13 +111,16 @@ static int start_socket(struct program *program)
 	}
 	int ret = hr_socket_start(&program->host, path, &program->socket);
 	if (ret == -EADDRINUSE) {
-		br_log(BR_LOG_ERROR, "host: another causeway-host serves %s: give --name or --socket",
-		       path);
+		br_log(BR_LOG_ERROR,
+		       "host: another causeway-host serves %s: give --name or --socket", path);
 	} else if (ret < 0) {
-		br_log(BR_LOG_ERROR, "host: can't listen on %s: %s; give --socket a path in a "
-		       "directory of yours", path, strerror(-ret));
+		br_log(BR_LOG_ERROR,
+		       "host: can't listen on %s: %s; give --socket a path in a "
+		       "directory of yours",
+		       path, strerror(-ret));
 	} else {
-		br_log(BR_LOG_INFO, "host: ready for guest '%s' on %s", program->options.name, path);
+		br_log(BR_LOG_INFO, "host: ready for guest '%s' on %s", program->options.name,
+		       path);
 	}
 	return ret;
 }

@@ -112,7 +112,8 @@ static int parse_simple(struct hr_options *options, int opt, const char *arg)
 		options->name = arg;
 		return name_is_valid(arg)
 			       ? 0
-			       : usage_error("--name takes 1 to 64 of A-Z a-z 0-9 . _ -, not ", arg);
+			       : usage_error("--name takes 1 to 64 of A-Z a-z 0-9 . _ -, not ",
+					     arg);
 	case OPT_DISPLAY:
 		options->wayland_display = arg;
 		return 0;

@@ -142,7 +142,8 @@ static int parse_spec(const char *spec, uint16_t *ret_iface, uint8_t *ret_versio
 	*ret_iface = br_iface_find(name);
 	*ret_version = (uint8_t)version;
 	if (*ret_iface == BR_IFACE_ANY) {
-		snprintf(err, err_size, "'%s' is no interface that causeway knows; " LIST_HINT, name);
+		snprintf(err, err_size, "'%s' is no interface that causeway knows; " LIST_HINT,
+			 name);
 		return -EINVAL;
 	}
 	if (!(br_ifaces[*ret_iface].flags & BR_IFACE_GLOBAL)) {

@@ -64,7 +64,7 @@ enum xd_ext {
 };
 
 struct xd_capset {
-	uint32_t version; /* always 1 */
+	uint32_t version;	     /* always 1 */
 	uint32_t supported_channels; /* 1 << enum xd_channel_type */
 	uint32_t supports_dmabuf;
 	uint32_t supports_external_gpu_memory;
@@ -76,7 +76,7 @@ struct xd_capset {
 struct xd_capset_ext {
 	struct xd_capset base;
 	uint32_t magic; /* XD_CAPSET_MAGIC, so that a foreign longer capset is not taken for ours */
-	uint32_t extensions; /* enum xd_ext */
+	uint32_t extensions;	/* enum xd_ext */
 	uint32_t max_cmd_bytes; /* of one SEND, header included; at most XD_MAX_CMD_BYTES */
 	uint32_t pad;
 };

@@ -27,7 +27,7 @@
 enum sk_type {
 	SK_REQUEST = 1,	 /* guest to host: a control command */
 	SK_RESPONSE = 2, /* host to guest: answer to the request with this cookie */
-	SK_PUSH = 3,	 /* host to guest (XD_EXT_PUSH): a RECEIVE or READ command of context ctx_id;
+	SK_PUSH = 3, /* host to guest (XD_EXT_PUSH): a RECEIVE or READ command of context ctx_id;
 			  * fds: those of its XD_ITEM_FD items */
 };
 

@@ -79,8 +79,8 @@ struct br_iface {
 	uint8_t safe_version; /* highest version whose fd-carrying messages all have a policy */
 	uint16_t first_req, n_req; /* into br_msgs; the opcode is the offset */
 	uint16_t first_evt, n_evt;
-	uint16_t flags;	     /* enum br_iface_flags */
-	const char *reason;  /* why privileged or hidden; NULL otherwise */
+	uint16_t flags;	    /* enum br_iface_flags */
+	const char *reason; /* why privileged or hidden; NULL otherwise */
 };
 
 extern const struct br_arg_desc br_args[];

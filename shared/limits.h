@@ -7,38 +7,39 @@
 #define BR_LIMITS_H
 
 /* Wayland connections */
-#define BR_LIMIT_CLIENTS 512		    /* clients of one proxy; contexts of one device */
-#define BR_LIMIT_OBJECTS 65536		    /* live and zombie objects of one client */
-#define BR_LIMIT_MSG_BYTES 65532	    /* one Wayland message: its size field has 16 bits */
-#define BR_LIMIT_IN_BYTES (128 * 1024)	    /* read but not yet relayed, per direction */
-#define BR_LIMIT_IN_FDS 128		    /* the same, in fds */
+#define BR_LIMIT_CLIENTS 512		     /* clients of one proxy; contexts of one device */
+#define BR_LIMIT_OBJECTS 65536		     /* live and zombie objects of one client */
+#define BR_LIMIT_MSG_BYTES 65532	     /* one Wayland message: its size field has 16 bits */
+#define BR_LIMIT_IN_BYTES (128 * 1024)	     /* read but not yet relayed, per direction */
+#define BR_LIMIT_IN_FDS 128		     /* the same, in fds */
 #define BR_LIMIT_OUT_BYTES (4 * 1024 * 1024) /* queued towards a peer that does not read */
 #define BR_LIMIT_OUT_FDS 512
-#define BR_HIGH_WATER_BYTES (256 * 1024)    /* queued bytes above which the source is not read */
+#define BR_HIGH_WATER_BYTES (256 * 1024) /* queued bytes above which the source is not read */
 #define BR_HIGH_WATER_FDS 64
-#define BR_LIMIT_GLOBALS 1024		    /* announced by one compositor at a time */
-#define BR_LIMIT_TITLE_BYTES 1024	    /* titles and app ids, marks included */
+#define BR_LIMIT_GLOBALS 1024	  /* announced by one compositor at a time */
+#define BR_LIMIT_TITLE_BYTES 1024 /* titles and app ids, marks included */
 
 /* Shared memory */
-#define BR_LIMIT_POOL_BYTES (1u << 30)	 /* one wl_shm pool */
-#define BR_LIMIT_FILE_BYTES (16u << 20)	 /* keymap, format table, icc profile */
-#define BR_LIMIT_DAMAGE_RECTS 64	 /* kept per buffer; more become their bounding box */
+#define BR_LIMIT_POOL_BYTES (1u << 30)	/* one wl_shm pool */
+#define BR_LIMIT_FILE_BYTES (16u << 20) /* keymap, format table, icc profile */
+#define BR_LIMIT_DAMAGE_RECTS 64	/* kept per buffer; more become their bounding box */
 
 /* The device */
-#define BR_LIMIT_RESOURCES 65536		 /* of one device */
-#define BR_LIMIT_CTX_RESOURCES 16384		 /* attached to one context */
-#define BR_LIMIT_BLOB_BYTES (1ull << 32)	 /* one blob */
-#define BR_LIMIT_DEVICE_BYTES (16ull << 30)	 /* host memory for the blobs of one device */
-#define BR_LIMIT_ITEMS 1024			 /* items of one context that wait for the guest */
-#define BR_LIMIT_PIPES 256			 /* open pipes of one context */
-#define BR_LIMIT_PIPE_QUEUE_BYTES (1024 * 1024)	 /* queued for one pipe on the host */
-#define BR_LIMIT_FENCES 4096			 /* pending fences of one context */
-#define BR_LIMIT_IMAGE_REQS 4096		 /* distinct image requirements of one context */
-#define BR_LIMIT_SESSIONS 16			 /* devices (socket connections) of one host */
+#define BR_LIMIT_RESOURCES 65536		/* of one device */
+#define BR_LIMIT_CTX_RESOURCES 16384		/* attached to one context */
+#define BR_LIMIT_BLOB_BYTES (1ull << 32)	/* one blob */
+#define BR_LIMIT_DEVICE_BYTES (16ull << 30)	/* host memory for the blobs of one device */
+#define BR_LIMIT_ITEMS 1024			/* items of one context that wait for the guest */
+#define BR_LIMIT_PIPES 256			/* open pipes of one context */
+#define BR_LIMIT_PIPE_QUEUE_BYTES (1024 * 1024) /* queued for one pipe on the host */
+#define BR_LIMIT_FENCES 4096			/* pending fences of one context */
+#define BR_LIMIT_IMAGE_REQS 4096		/* distinct image requirements of one context */
+#define BR_LIMIT_SESSIONS 16			/* devices (socket connections) of one host */
 
 /* Flow control windows */
-#define BR_CHANNEL_WINDOW_BYTES (96 * 1024) /* host to guest, per client; less than BR_LIMIT_IN_BYTES */
-#define BR_SEND_WINDOW_BYTES (256 * 1024)    /* guest to host, unfenced, per client */
-#define BR_PIPE_WINDOW_BYTES (256 * 1024)    /* per pipe, each way */
+#define BR_CHANNEL_WINDOW_BYTES                                                                    \
+	(96 * 1024) /* host to guest, per client; less than BR_LIMIT_IN_BYTES */
+#define BR_SEND_WINDOW_BYTES (256 * 1024) /* guest to host, unfenced, per client */
+#define BR_PIPE_WINDOW_BYTES (256 * 1024) /* per pipe, each way */
 
 #endif

@@ -38,10 +38,10 @@ void br_objects_init(struct br_object_table *table, struct br_relay *relay)
 void br_objects_finish(struct br_object_table *table)
 {
 	struct object_node *node, *tmp;
-	wl_list_for_each_safe(node, tmp, &table->objects, link) {
+	wl_list_for_each_safe (node, tmp, &table->objects, link) {
 		br_object_run_destroy(table, &node->object);
 	}
-	wl_list_for_each_safe(node, tmp, &table->objects, link) {
+	wl_list_for_each_safe (node, tmp, &table->objects, link) {
 		free(node);
 	}
 	for (int side = 0; side < 2; side++) {
@@ -53,7 +53,8 @@ void br_objects_finish(struct br_object_table *table)
 	br_objects_init(table, table->relay);
 }
 
-struct br_object *br_object_find(const struct br_object_table *table, enum br_side side, uint32_t id)
+struct br_object *br_object_find(const struct br_object_table *table, enum br_side side,
+				 uint32_t id)
 {
 	int chosen = id >= BR_SERVER_ID_START;
 	const struct br_id_range *range = &table->ranges[side][chosen];

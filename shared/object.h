@@ -39,7 +39,8 @@ void br_objects_init(struct br_object_table *table, struct br_relay *relay);
 void br_objects_finish(struct br_object_table *table);
 
 /** The object with this id on a side, zombies included; NULL if there is none. */
-struct br_object *br_object_find(const struct br_object_table *table, enum br_side side, uint32_t id);
+struct br_object *br_object_find(const struct br_object_table *table, enum br_side side,
+				 uint32_t id);
 
 /** Make an object without ids. NULL if memory or BR_LIMIT_OBJECTS is out. */
 struct br_object *br_object_new(struct br_object_table *table, uint16_t iface, uint16_t version);

@@ -12,11 +12,13 @@
 
 /** Send one packet made of several parts, with up to SK_MAX_FDS fds (borrowed).
  * Returns 0; -EAGAIN the socket is full for now; else -errno. */
-int br_packet_send(int sock_fd, const struct iovec *iov, size_t n_iov, const int *fds, size_t n_fds);
+int br_packet_send(int sock_fd, const struct iovec *iov, size_t n_iov, const int *fds,
+		   size_t n_fds);
 
 /** Receive one packet into bytes, and its fds (CLOEXEC), owned by the caller.
  * Returns its size in bytes; 0 the peer closed; -EAGAIN there is none; -EMSGSIZE it or its fds did not
  * fit (all closed); else -errno. *ret_n_fds is set in any case. */
-int br_packet_receive(int sock_fd, void *bytes, size_t size, int fds[SK_MAX_FDS], size_t *ret_n_fds);
+int br_packet_receive(int sock_fd, void *bytes, size_t size, int fds[SK_MAX_FDS],
+		      size_t *ret_n_fds);
 
 #endif

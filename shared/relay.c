@@ -141,7 +141,8 @@ static void queue_error(struct br_relay *relay, struct br_object *object, uint32
 		.object = relay->display,
 		.dir = BR_EVENT,
 		.opcode = BR_EVT_WL_DISPLAY_ERROR,
-		.desc = &br_msgs[br_ifaces[BR_IFACE_WL_DISPLAY].first_evt + BR_EVT_WL_DISPLAY_ERROR],
+		.desc = &br_msgs[br_ifaces[BR_IFACE_WL_DISPLAY].first_evt +
+				 BR_EVT_WL_DISPLAY_ERROR],
 		.handles = {{.fd = -1}, {.fd = -1}},
 	};
 	msg.args[0].object = object;
@@ -324,7 +325,8 @@ static void encode(struct br_relay *relay, struct br_msg *msg)
 {
 	int ret = br_wire_encode(&relay->objects, &relay->output[msg->dir], msg);
 	if (ret < 0) {
-		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "%s@%u.%s can't be relayed: %s",
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY,
+				      "%s@%u.%s can't be relayed: %s",
 				      br_ifaces[msg->object->iface].name, msg->object->client_id,
 				      msg->desc->name, strerror(-ret));
 	}
@@ -447,8 +449,8 @@ int br_relay_dispatch(struct br_relay *relay, enum br_dir dir)
 	return relay->failed ? -EPROTO : 0;
 }
 
-int br_relay_send(struct br_relay *relay, enum br_dir dir, struct br_object *object, uint16_t opcode,
-		  const union br_arg *args, struct br_handle *handles)
+int br_relay_send(struct br_relay *relay, enum br_dir dir, struct br_object *object,
+		  uint16_t opcode, const union br_arg *args, struct br_handle *handles)
 {
 	const struct br_iface *iface = &br_ifaces[object->iface];
 	uint16_t first = dir == BR_REQUEST ? iface->first_req : iface->first_evt;

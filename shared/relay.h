@@ -110,7 +110,7 @@ struct br_relay_ops {
 struct br_relay_config {
 	const br_hook_fn *hooks; /* br_hook_count rows; rows may be NULL */
 	const struct br_relay_ops *ops;
-	void *data;	      /* br_relay_data() */
+	void *data;		/* br_relay_data() */
 	uint32_t client_number; /* in log and trace lines */
 };
 
@@ -164,8 +164,8 @@ struct br_object *br_relay_create_server_object(struct br_relay *relay, uint16_t
  * arguments are taken from handles[] (their fd becomes -1) in order. A destructor makes the object a
  * zombie, as when relayed. Objects that lack an id on that side are sent as null.
  * Returns 0; -ENOSPC or -ENOMEM after which the relay has failed. */
-int br_relay_send(struct br_relay *relay, enum br_dir dir, struct br_object *object, uint16_t opcode,
-		  const union br_arg *args, struct br_handle *handles);
+int br_relay_send(struct br_relay *relay, enum br_dir dir, struct br_object *object,
+		  uint16_t opcode, const union br_arg *args, struct br_handle *handles);
 
 /** Look up an object by its id on the client's or the server's side. NULL if there is none or it
  * is a zombie. */

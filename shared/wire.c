@@ -76,8 +76,7 @@ static int decode_string(struct cursor *cursor, const struct br_arg_desc *desc, 
 	if (len == 0) {
 		arg->str.ptr = NULL;
 		arg->str.len = 0;
-		return desc->nullable ? 0
-				      : fail(error, BR_ERROR_INVALID_METHOD, "string is null");
+		return desc->nullable ? 0 : fail(error, BR_ERROR_INVALID_METHOD, "string is null");
 	}
 	if (!take_bytes(cursor, len, &bytes)) {
 		return fail(error, BR_ERROR_INVALID_METHOD, "string longer than its message");
@@ -106,8 +105,7 @@ static int decode_object(struct br_object_table *table, enum br_dir dir, uint32_
 {
 	arg->object = NULL;
 	if (id == 0) {
-		return desc->nullable ? 0
-				      : fail(error, BR_ERROR_INVALID_METHOD, "object is null");
+		return desc->nullable ? 0 : fail(error, BR_ERROR_INVALID_METHOD, "object is null");
 	}
 	struct br_object *object = br_object_find(table, source_side(dir), id);
 	if (object == NULL && desc->iface == BR_IFACE_ANY && dir == BR_EVENT) {
@@ -164,8 +162,9 @@ static int decode_new_id(struct br_object_table *table, const struct br_msg *msg
 	int ret = br_object_set_id(table, object, source_side(msg->dir), id);
 	if (ret < 0) {
 		br_object_forget(table, object);
-		return ret == -ENOMEM ? fail(error, BR_ERROR_NO_MEMORY, "out of memory")
-				      : fail(error, BR_ERROR_INVALID_METHOD, "invalid new id %u", id);
+		return ret == -ENOMEM
+			       ? fail(error, BR_ERROR_NO_MEMORY, "out of memory")
+			       : fail(error, BR_ERROR_INVALID_METHOD, "invalid new id %u", id);
 	}
 	arg->object = object;
 	return 0;

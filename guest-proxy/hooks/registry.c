@@ -123,9 +123,9 @@ enum br_verdict gp_hook_wl_registry_global(struct br_relay *relay, struct br_msg
 	return BR_FORWARD;
 }
 
-enum br_verdict
-gp_hook_wl_registry_global_remove(struct br_relay *relay, struct br_msg *msg,
-				  const struct br_args_wl_registry_global_remove *args)
+enum br_verdict gp_hook_wl_registry_global_remove(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_wl_registry_global_remove *args)
 {
 	struct registry *registry = registry_get(msg->object);
 	struct global *global = registry != NULL ? find_global(registry, args->name) : NULL;

@@ -234,9 +234,9 @@ static void buffer_object_destroy(struct br_relay *relay, struct br_object *obje
 	object->data = NULL;
 }
 
-enum br_verdict
-gp_hook_wl_shm_pool_create_buffer(struct br_relay *relay, struct br_msg *msg,
-				  const struct br_args_wl_shm_pool_create_buffer *args)
+enum br_verdict gp_hook_wl_shm_pool_create_buffer(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_wl_shm_pool_create_buffer *args)
 {
 	struct pool *pool = msg->object->data;
 	struct br_object *object = msg->args[0].object;
@@ -257,8 +257,8 @@ gp_hook_wl_shm_pool_create_buffer(struct br_relay *relay, struct br_msg *msg,
 				      args->offset, args->width, args->height, args->stride);
 		return BR_DROP;
 	}
-	object->data = gp_buffer_create(pool->mapping, pool->blob, &geometry,
-					gp_state_of(relay)->stats);
+	object->data =
+		gp_buffer_create(pool->mapping, pool->blob, &geometry, gp_state_of(relay)->stats);
 	if (object->data == NULL) {
 		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
 		return BR_DROP;
@@ -290,9 +290,9 @@ bool gp_buffer_sync_or_fail(struct br_relay *relay, struct gp_buffer *buffer)
 	return false;
 }
 
-enum br_verdict
-gp_hook_xdg_toplevel_icon_v1_add_buffer(struct br_relay *relay, struct br_msg *msg,
-					const struct br_args_xdg_toplevel_icon_v1_add_buffer *args)
+enum br_verdict gp_hook_xdg_toplevel_icon_v1_add_buffer(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_xdg_toplevel_icon_v1_add_buffer *args)
 {
 	struct gp_buffer *buffer = gp_buffer_of(args->buffer);
 	(void)msg;

@@ -16,12 +16,12 @@
 /* Data of a wl_surface. Scale, transform and viewport take effect at a commit, and are looked at
  * only there, so one copy of them is enough. */
 struct gp_surface {
-	struct wl_list link;    /* gp_state.surfaces */
+	struct wl_list link;	/* gp_state.surfaces */
 	struct wl_list buffers; /* gp_buffer.link, last attached first */
 	uint32_t buffer_count;
 	struct gp_buffer *current; /* may be NULL */
 	struct gp_buffer *pending; /* may be NULL: of attach */
-	bool attached; /* pending counts */
+	bool attached;		   /* pending counts */
 	struct gp_damage surface_damage, buffer_damage;
 	int32_t scale;
 	uint32_t transform;
@@ -52,7 +52,7 @@ static void surface_destroy(struct br_relay *relay, struct br_object *object)
 	struct gp_surface *surface = object->data;
 	struct gp_buffer *buffer, *tmp;
 	(void)relay;
-	wl_list_for_each_safe(buffer, tmp, &surface->buffers, link) {
+	wl_list_for_each_safe (buffer, tmp, &surface->buffers, link) {
 		unfollow(buffer);
 	}
 	if (surface->viewport != NULL) {
@@ -84,7 +84,7 @@ struct gp_surface *gp_surface_get(struct br_relay *relay, struct br_object *obje
 void gp_surfaces_forget(struct gp_state *state, const struct gp_buffer *buffer)
 {
 	struct gp_surface *surface;
-	wl_list_for_each(surface, &state->surfaces, link) {
+	wl_list_for_each (surface, &state->surfaces, link) {
 		if (surface->current == buffer) {
 			surface->current = NULL;
 		}
@@ -125,8 +125,9 @@ enum br_verdict gp_hook_wl_surface_damage(struct br_relay *relay, struct br_msg 
 	return BR_FORWARD;
 }
 
-enum br_verdict gp_hook_wl_surface_damage_buffer(struct br_relay *relay, struct br_msg *msg,
-						 const struct br_args_wl_surface_damage_buffer *args)
+enum br_verdict gp_hook_wl_surface_damage_buffer(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_wl_surface_damage_buffer *args)
 {
 	struct gp_surface *surface = mirrored_surface(relay, msg);
 	if (surface != NULL) {
@@ -136,9 +137,9 @@ enum br_verdict gp_hook_wl_surface_damage_buffer(struct br_relay *relay, struct 
 	return BR_FORWARD;
 }
 
-enum br_verdict
-gp_hook_wl_surface_set_buffer_scale(struct br_relay *relay, struct br_msg *msg,
-				    const struct br_args_wl_surface_set_buffer_scale *args)
+enum br_verdict gp_hook_wl_surface_set_buffer_scale(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_wl_surface_set_buffer_scale *args)
 {
 	struct gp_surface *surface = mirrored_surface(relay, msg);
 	/* The host refuses the bad ones. */
@@ -149,9 +150,9 @@ gp_hook_wl_surface_set_buffer_scale(struct br_relay *relay, struct br_msg *msg,
 	return BR_FORWARD;
 }
 
-enum br_verdict
-gp_hook_wl_surface_set_buffer_transform(struct br_relay *relay, struct br_msg *msg,
-					const struct br_args_wl_surface_set_buffer_transform *args)
+enum br_verdict gp_hook_wl_surface_set_buffer_transform(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_wl_surface_set_buffer_transform *args)
 {
 	struct gp_surface *surface = mirrored_surface(relay, msg);
 	uint32_t transform = (uint32_t)args->transform;
@@ -177,9 +178,9 @@ static void viewport_destroy(struct br_relay *relay, struct br_object *object)
 	object->data = NULL;
 }
 
-enum br_verdict
-gp_hook_wp_viewporter_get_viewport(struct br_relay *relay, struct br_msg *msg,
-				   const struct br_args_wp_viewporter_get_viewport *args)
+enum br_verdict gp_hook_wp_viewporter_get_viewport(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_wp_viewporter_get_viewport *args)
 {
 	struct br_object *object = msg->args[0].object;
 	if (!gp_state_of(relay)->mirror) {
@@ -223,9 +224,9 @@ enum br_verdict gp_hook_wp_viewport_set_source(struct br_relay *relay, struct br
 	return BR_FORWARD;
 }
 
-enum br_verdict
-gp_hook_wp_viewport_set_destination(struct br_relay *relay, struct br_msg *msg,
-				    const struct br_args_wp_viewport_set_destination *args)
+enum br_verdict gp_hook_wp_viewport_set_destination(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_wp_viewport_set_destination *args)
 {
 	(void)relay;
 	viewport_set(msg->object, false, args->width >= 0);
@@ -265,7 +266,8 @@ static bool frame_damage(const struct gp_surface *surface, const struct gp_buffe
 	if (surface->view_changed) {
 		return false;
 	}
-	if (surface->surface_damage.count > 0 && (surface->has_source || surface->has_destination)) {
+	if (surface->surface_damage.count > 0 &&
+	    (surface->has_source || surface->has_destination)) {
 		return false;
 	}
 	gp_damage_add_all(frame, &surface->buffer_damage, &bounds);
@@ -282,8 +284,9 @@ static void accumulate(struct gp_surface *surface, const struct gp_buffer *shown
 	struct gp_damage frame;
 	bool known = shown != NULL && frame_damage(surface, shown, &frame);
 	struct gp_buffer *buffer;
-	wl_list_for_each(buffer, &surface->buffers, link) {
-		const struct gp_rect bounds = {0, 0, buffer->geometry.width, buffer->geometry.height};
+	wl_list_for_each (buffer, &surface->buffers, link) {
+		const struct gp_rect bounds = {0, 0, buffer->geometry.width,
+					       buffer->geometry.height};
 		if (!known || buffer->geometry.width != shown->geometry.width ||
 		    buffer->geometry.height != shown->geometry.height) {
 			buffer->whole = true;

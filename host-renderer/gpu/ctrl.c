@@ -180,7 +180,8 @@ static uint32_t handle_ctx_resource(struct hr_device *device, struct hr_request 
 }
 
 /* Guest memory: an fd beside the command. */
-static int guest_memory(struct hr_request *request, const struct virtio_gpu_resource_create_blob *cmd,
+static int guest_memory(struct hr_request *request,
+			const struct virtio_gpu_resource_create_blob *cmd,
 			struct hr_memory *ret_memory)
 {
 	struct stat st;
@@ -194,8 +195,8 @@ static int guest_memory(struct hr_request *request, const struct virtio_gpu_reso
 }
 
 static int host_memory(struct hr_device *device, struct hr_request *request,
-		       const struct virtio_gpu_resource_create_blob *cmd, struct hr_context *context,
-		       struct hr_memory *ret_memory)
+		       const struct virtio_gpu_resource_create_blob *cmd,
+		       struct hr_context *context, struct hr_memory *ret_memory)
 {
 	if (request->n_fds != 0 || cmd->nr_entries != 0) {
 		return -EINVAL;
@@ -350,8 +351,8 @@ static uint32_t handle_submit_3d(struct hr_device *device, struct hr_request *re
 	return submit.held ? 0 : response_of(ret);
 }
 
-#define ROW(type, member, exact, fds, fn) \
-	{ VIRTIO_GPU_CMD_##type, sizeof(((union command *)0)->member), exact, fds, fn }
+#define ROW(type, member, exact, fds, fn)                                                          \
+	{VIRTIO_GPU_CMD_##type, sizeof(((union command *)0)->member), exact, fds, fn}
 
 /* In the order of how often they come. */
 static const struct ctrl_row rows[] = {

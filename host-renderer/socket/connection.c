@@ -319,8 +319,7 @@ void hr_connection_destroy(struct hr_connection *conn)
 void hr_connection_destroy_all(struct hr_connection_owner *owner)
 {
 	while (!wl_list_empty(&owner->connections)) {
-		struct hr_connection *conn =
-			wl_container_of(owner->connections.next, conn, link);
+		struct hr_connection *conn = wl_container_of(owner->connections.next, conn, link);
 		hr_connection_destroy(conn);
 	}
 }

@@ -23,7 +23,7 @@ struct hr_socket {
 	int listen_fd;
 	struct wl_event_source *source;
 	struct wl_event_source *retry; /* timer: accept again after fds ran out */
-	char *path; /* NULL if the socket file is not ours */
+	char *path;		       /* NULL if the socket file is not ours */
 };
 
 int hr_socket_serve_take(struct hr_socket *sock, int *conn_fd)
@@ -49,7 +49,7 @@ static int on_connection(int fd, uint32_t mask, void *data)
 		ret = ret < 0 ? ret : hr_socket_serve_take(sock, &conn_fd);
 		if (ret < 0) {
 			br_log_peer(BR_LOG_WARN, "socket: connection refused: %s",
-				    ret == -EACCES  ? "it is from another user"
+				    ret == -EACCES   ? "it is from another user"
 				    : ret == -EMFILE ? "there are too many"
 						     : strerror(-ret));
 		}

@@ -27,15 +27,15 @@ struct hr_client {
 	uint32_t number;
 	struct hr_hook_state hooks; /* br_relay_data() */
 	struct br_relay *relay;
-	int fd;			       /* to the compositor; -1 not yet or no longer connected */
+	int fd;				/* to the compositor; -1 not yet or no longer connected */
 	struct wl_event_source *source; /* NULL while there is nothing to wait for */
-	uint32_t mask;		       /* of source */
-	struct hr_upstream_wait wait;  /* for the connection */
-	uint64_t announced_pos;	       /* end of the BR_EVENT output when last said to be ready */
-	bool requests_stalled;	       /* the context may be waiting for requests_drained */
-	bool hung_up;		       /* the compositor sends nothing more */
-	bool write_failed;	       /* the compositor takes nothing more */
-	bool closed;		       /* events->closed was called */
+	uint32_t mask;			/* of source */
+	struct hr_upstream_wait wait;	/* for the connection */
+	uint64_t announced_pos;		/* end of the BR_EVENT output when last said to be ready */
+	bool requests_stalled;		/* the context may be waiting for requests_drained */
+	bool hung_up;			/* the compositor sends nothing more */
+	bool write_failed;		/* the compositor takes nothing more */
+	bool closed;			/* events->closed was called */
 	/* Callbacks run inside run(), and may call back in or destroy the client. */
 	bool running, again, dead;
 };

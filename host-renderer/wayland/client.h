@@ -12,7 +12,7 @@
 
 #include "relay.h"
 
-struct hr_host;	  /* what all clients share: loop, policy, way to the compositor (host.h) */
+struct hr_host; /* what all clients share: loop, policy, way to the compositor (host.h) */
 struct hr_client;
 
 /** What a client tells its context. A callback may destroy the client. */

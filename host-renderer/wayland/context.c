@@ -71,7 +71,8 @@ void hr_wl_emit(struct hr_wl_context *context, const struct iovec *iov, size_t n
 	}
 	int ret = hr_resource_write(context->channel_ring, iov, n_iov);
 	if (ret < 0) {
-		br_log_peer(BR_LOG_WARN, "channel context=%u: the guest's ring can't be written: %s",
+		br_log_peer(BR_LOG_WARN,
+			    "channel context=%u: the guest's ring can't be written: %s",
 			    context->base.id, strerror(-ret));
 		context->broken = true;
 		hr_wl_fail(context, "the guest's ring can't be written");

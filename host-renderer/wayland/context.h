@@ -35,8 +35,8 @@ struct hr_wl_context {
 	bool pumping, pump_again;
 	bool event_was_last; /* the last thing sent was a RECEIVE: pipes have precedence */
 	struct hr_resource *query_ring, *channel_ring; /* referenced; may be NULL */
-	int64_t credit;		    /* bytes of RECEIVE that may be pushed; overdrawn by one command */
-	struct wl_list polls;	    /* hr_fence.link: outstanding POLLs, oldest first */
+	int64_t credit;	      /* bytes of RECEIVE that may be pushed; overdrawn by one command */
+	struct wl_list polls; /* hr_fence.link: outstanding POLLs, oldest first */
 	struct wl_list send_fences; /* hr_fence.link: wait until the relay is not congested */
 	uint32_t n_fences;
 	struct hr_items items;

@@ -242,7 +242,8 @@ static int on_writable(int fd, uint32_t mask, void *data)
 	(void)fd;
 	(void)mask;
 	struct hr_write_pipe *pipe = data;
-	ssize_t n = write_some(&pipe->sink, br_stream_peek(&pipe->queue), br_stream_bytes(&pipe->queue));
+	ssize_t n = write_some(&pipe->sink, br_stream_peek(&pipe->queue),
+			       br_stream_bytes(&pipe->queue));
 	if (n < 0) {
 		write_pipe_destroy(pipe);
 		return 0;

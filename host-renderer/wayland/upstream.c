@@ -68,10 +68,11 @@ static int connect_now(struct hr_upstream *upstream)
 		return hr_secctx_connect(upstream->secctx);
 	case HR_SECCTX_ABSENT:
 		if (upstream->mode == HR_SECCTX_REQUIRE) {
-			br_log_peer(BR_LOG_ERROR,
-				    "host: the compositor at %s has no wp_security_context_v1: use one "
-				    "that has it, or --security-context=auto",
-				    upstream->path);
+			br_log_peer(
+				BR_LOG_ERROR,
+				"host: the compositor at %s has no wp_security_context_v1: use one "
+				"that has it, or --security-context=auto",
+				upstream->path);
 			return -EACCES;
 		}
 		return br_sock_connect(upstream->path, SOCK_STREAM);
@@ -176,10 +177,11 @@ void hr_upstream_prepare(struct hr_upstream *upstream)
 static int log_connect(const struct hr_upstream *upstream, int ret)
 {
 	if (ret < 0 && ret != -EINPROGRESS && ret != -EACCES) {
-		br_log_peer(BR_LOG_ERROR,
-			    "host: can't connect to the compositor at %s: %s; start one, or name its "
-			    "socket with --wayland-display",
-			    upstream->path, strerror(-ret));
+		br_log_peer(
+			BR_LOG_ERROR,
+			"host: can't connect to the compositor at %s: %s; start one, or name its "
+			"socket with --wayland-display",
+			upstream->path, strerror(-ret));
 	}
 	return ret;
 }

@@ -150,8 +150,7 @@ static void run_hold(void)
 	};
 	for (;;) {
 		wl_display_flush(session.display);
-		if (poll(fds, 2, -1) < 0 ||
-		    (fds[0].revents && read(STDIN_FILENO, &byte, 1) <= 0)) {
+		if (poll(fds, 2, -1) < 0 || (fds[0].revents && read(STDIN_FILENO, &byte, 1) <= 0)) {
 			break;
 		}
 		if (fds[1].revents && wl_display_dispatch(session.display) < 0) {

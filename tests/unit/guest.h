@@ -72,23 +72,23 @@ void guest_open(struct guest *guest, uint32_t extensions, int ring_fds[2]);
 void guest_close_fds(struct guest *guest);
 int open_fds(void);
 
-#define CHECK(cond)                                                                        \
-	do {                                                                               \
-		if (!(cond)) {                                                             \
-			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #cond); \
-			exit(1);                                                           \
-		}                                                                          \
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (!(cond)) {                                                                     \
+			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #cond);         \
+			exit(1);                                                                   \
+		}                                                                                  \
 	} while (0)
 
-#define CHECK_EQ(got, want)                                                                     \
-	do {                                                                                    \
-		unsigned long long got_ = (unsigned long long)(got);                            \
-		unsigned long long want_ = (unsigned long long)(want);                          \
-		if (got_ != want_) {                                                            \
-			fprintf(stderr, "%s:%d: failed: %s is 0x%llx, not 0x%llx (%s)\n",       \
-				__FILE__, __LINE__, #got, got_, want_, #want);                  \
-			exit(1);                                                                \
-		}                                                                               \
+#define CHECK_EQ(got, want)                                                                        \
+	do {                                                                                       \
+		unsigned long long got_ = (unsigned long long)(got);                               \
+		unsigned long long want_ = (unsigned long long)(want);                             \
+		if (got_ != want_) {                                                               \
+			fprintf(stderr, "%s:%d: failed: %s is 0x%llx, not 0x%llx (%s)\n",          \
+				__FILE__, __LINE__, #got, got_, want_, #want);                     \
+			exit(1);                                                                   \
+		}                                                                                  \
 	} while (0)
 
 #endif

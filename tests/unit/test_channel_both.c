@@ -26,12 +26,8 @@
 #define MIB (1024u * 1024u)
 
 static const uint32_t masks[] = {
-	0,
-	XD_EXT_PIPE_CREDIT,
-	XD_EXT_PUSH,
-	XD_EXT_PUSH | XD_EXT_PIPE_CREDIT,
-	XD_EXT_FDS,
-	UINT32_MAX,
+	0,	    XD_EXT_PIPE_CREDIT, XD_EXT_PUSH, XD_EXT_PUSH | XD_EXT_PIPE_CREDIT,
+	XD_EXT_FDS, UINT32_MAX,
 };
 
 struct both {
@@ -52,9 +48,9 @@ static void take(struct both *both)
 	while (br_stream_pop_handle(&both->in, &handle)) {
 		CHECK_INT(br_stream_push_handle_take(&both->got, &handle), 0);
 	}
-	CHECK_INT(br_stream_write(&both->got, br_stream_peek(&both->in),
-				  br_stream_bytes(&both->in)),
-		  0);
+	CHECK_INT(
+		br_stream_write(&both->got, br_stream_peek(&both->in), br_stream_bytes(&both->in)),
+		0);
 	br_stream_consume(&both->in, br_stream_bytes(&both->in));
 	gp_channel_resume(both->channel);
 }
@@ -118,9 +114,9 @@ static void start(struct both *both, uint32_t extensions)
 	br_stream_init(&both->out, SIZE_MAX / 2, SIZE_MAX / 2);
 	br_stream_init(&both->got, SIZE_MAX / 2, SIZE_MAX / 2);
 	const struct gp_transport_options options = {.extensions = extensions};
-	CHECK_INT(gp_transport_socket_create(both->host.loop, both->path, &options,
-					     &both->transport),
-		  0);
+	CHECK_INT(
+		gp_transport_socket_create(both->host.loop, both->path, &options, &both->transport),
+		0);
 	CHECK_INT(gp_channel_create(both->transport, "test", &both->in, &events, both,
 				    &both->channel),
 		  0);

@@ -97,10 +97,10 @@ static void request(struct fixture *f, uint32_t object, uint32_t opcode, const u
 	(void)br_relay_dispatch(f->relay, BR_REQUEST);
 }
 
-#define REQUEST(f, object, opcode, ...)                                                             \
-	do {                                                                                        \
-		const uint32_t args_[] = {__VA_ARGS__};                                             \
-		request(f, object, opcode, args_, sizeof(args_) / 4);                               \
+#define REQUEST(f, object, opcode, ...)                                                            \
+	do {                                                                                       \
+		const uint32_t args_[] = {__VA_ARGS__};                                            \
+		request(f, object, opcode, args_, sizeof(args_) / 4);                              \
 	} while (0)
 
 static void bind_global(struct fixture *f, uint32_t name, const char *iface, uint32_t version,
@@ -356,9 +356,11 @@ TEST(bad_geometry)
 {
 	static const uint32_t bad[][4] = {
 		/* offset, width, height, stride */
-		{0, 0, 1, 4},	      {0, 1, 0, 4},	     {0, 100, 101, 400},
-		{4, 100, 100, 400},   {0xffffffff, 1, 1, 4}, {0, 0x7fffffff, 0x7fffffff, 0x7fffffff},
-		{0x7fffffff, 1, 1, 4}, {0, 100, 100, 99},    {0, 0x80000000, 1, 4},
+		{0, 0, 1, 4},	       {0, 1, 0, 4},
+		{0, 100, 101, 400},    {4, 100, 100, 400},
+		{0xffffffff, 1, 1, 4}, {0, 0x7fffffff, 0x7fffffff, 0x7fffffff},
+		{0x7fffffff, 1, 1, 4}, {0, 100, 100, 99},
+		{0, 0x80000000, 1, 4},
 	};
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct fixture f;

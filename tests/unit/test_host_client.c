@@ -36,7 +36,7 @@ struct fixture {
 	struct hr_policy *policy;
 	struct hr_client *client;
 	char dir[32], path[64];
-	int listen_fd, fd; /* the compositor's ends */
+	int listen_fd, fd;	  /* the compositor's ends */
 	struct br_stream in, out; /* of the compositor, on fd */
 	unsigned ready, drained, closed;
 };

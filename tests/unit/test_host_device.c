@@ -101,7 +101,8 @@ static void test_errors(struct guest *guest)
 	blob.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST;
 	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd), BAD);
 	blob.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D;
-	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1), VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1),
+		 VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
 	blob.blob_mem = VIRTIO_GPU_BLOB_MEM_GUEST;
 	blob.resource_id = 0;
 	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd),
@@ -453,15 +454,24 @@ static void test_hostile_commands(struct guest *guest)
 		uint16_t cmd_size;
 		uint32_t word0, word1;
 	} bad[] = {
-		{XD_CMD_POLL, 7, 0, 0},	       {XD_CMD_POLL, 500, 0, 0},
-		{XD_CMD_SEND, 351, 0, 0},      {XD_CMD_SEND, 352, 29, 0},
-		{XD_CMD_SEND, 352, 0, 1},      {XD_CMD_SEND, 352, UINT32_MAX, 0},
-		{XD_CMD_SEND, 352, 0, ~0u},    {XD_CMD_SEND, 352, 1, 0},
-		{XD_CMD_WRITE, 23, 0, 0},      {XD_CMD_INIT, 20, 1, 2},
-		{XD_CMD_INIT, 17, 1, 2},       {XD_CMD_ENABLE, 16, 1, 0},
-		{XD_CMD_GRANT, 16, 7, 1},      {XD_CMD_RECEIVE, 352, 0, 0},
-		{XD_CMD_READ, 24, 0, 0},       {0, 8, 0, 0},
-		{255, 8, 0, 0},		       {XD_CMD_GET_IMAGE_REQUIREMENTS, 23, 0, 0},
+		{XD_CMD_POLL, 7, 0, 0},
+		{XD_CMD_POLL, 500, 0, 0},
+		{XD_CMD_SEND, 351, 0, 0},
+		{XD_CMD_SEND, 352, 29, 0},
+		{XD_CMD_SEND, 352, 0, 1},
+		{XD_CMD_SEND, 352, UINT32_MAX, 0},
+		{XD_CMD_SEND, 352, 0, ~0u},
+		{XD_CMD_SEND, 352, 1, 0},
+		{XD_CMD_WRITE, 23, 0, 0},
+		{XD_CMD_INIT, 20, 1, 2},
+		{XD_CMD_INIT, 17, 1, 2},
+		{XD_CMD_ENABLE, 16, 1, 0},
+		{XD_CMD_GRANT, 16, 7, 1},
+		{XD_CMD_RECEIVE, 352, 0, 0},
+		{XD_CMD_READ, 24, 0, 0},
+		{0, 8, 0, 0},
+		{255, 8, 0, 0},
+		{XD_CMD_GET_IMAGE_REQUIREMENTS, 23, 0, 0},
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		uint8_t bytes[352] = {0};
@@ -577,22 +587,10 @@ static void test_teardown(struct guest *guest)
 int main(void)
 {
 	static const struct device_case cases[] = {
-		CASE(capset),
-		CASE(errors),
-		CASE(mailbox),
-		CASE(shrunk_ring),
-		CASE(images),
-		CASE(items),
-		CASE(bad_fd_kind),
-		CASE(push),
-		CASE(push_stalled),
-		CASE(fences),
-		CASE(hostile_commands),
-		CASE(submit_size),
-		CASE(no_compositor),
-		CASE(init_sizes),
-		CASE(bad_packets),
-		CASE(large_packet),
+		CASE(capset),	     CASE(errors),     CASE(mailbox),	       CASE(shrunk_ring),
+		CASE(images),	     CASE(items),      CASE(bad_fd_kind),      CASE(push),
+		CASE(push_stalled),  CASE(fences),     CASE(hostile_commands), CASE(submit_size),
+		CASE(no_compositor), CASE(init_sizes), CASE(bad_packets),      CASE(large_packet),
 		CASE(teardown),
 	};
 	return run_cases(cases, sizeof(cases) / sizeof(cases[0]));

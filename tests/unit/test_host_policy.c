@@ -40,7 +40,7 @@ TEST(defaults_follow_the_tables)
 		bool offered = flags & BR_IFACE_GLOBAL &&
 			       !(flags & (BR_IFACE_PRIVILEGED | BR_IFACE_HIDDEN));
 		CHECK_INT(hr_policy_version(policy, i, 1000),
-			 offered ? br_ifaces[i].safe_version : 0);
+			  offered ? br_ifaces[i].safe_version : 0);
 	}
 	CHECK_INT(hr_policy_version(policy, BR_IFACE_ANY, 1), 0);
 	CHECK_INT(hr_policy_version(policy, find("wl_compositor"), 2), 2);
@@ -88,9 +88,17 @@ TEST(privileged_needs_allow_and_hidden_refuses)
 TEST(bad_specs)
 {
 	static const char *const bad[] = {
-		"",		    ":1",		"no_such_global",   "wl_compositor:",
-		"wl_compositor:0",  "wl_compositor:256", "wl_compositor:-1", "wl_compositor:1x",
-		"wl_compositor: 1", "wl_surface",	"wl_compositor:99999999999999999999",
+		"",
+		":1",
+		"no_such_global",
+		"wl_compositor:",
+		"wl_compositor:0",
+		"wl_compositor:256",
+		"wl_compositor:-1",
+		"wl_compositor:1x",
+		"wl_compositor: 1",
+		"wl_surface",
+		"wl_compositor:99999999999999999999",
 	};
 	struct hr_policy *policy = hr_policy_create("vm");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -151,14 +151,14 @@ TEST(bad_requests_end_the_client)
 		unsigned count;
 		uint32_t code;
 	} cases[] = {
-		{{9, 0}, 2, 0},		 /* unknown object */
-		{{1, 77}, 2, 1},		 /* unknown opcode */
-		{{1, 0}, 2, 1},		 /* argument missing */
-		{{1, 0, 2, 0}, 4, 1},	 /* argument too many */
-		{{1, 0, 1}, 3, 1},		 /* id in use */
-		{{1, 0, 0}, 3, 1},		 /* id 0 */
-		{{1, 0, 3}, 3, 1},		 /* id not dense */
-		{{1, 0, SERVER_IDS}, 3, 1},	 /* id of the server's range */
+		{{9, 0}, 2, 0},		    /* unknown object */
+		{{1, 77}, 2, 1},	    /* unknown opcode */
+		{{1, 0}, 2, 1},		    /* argument missing */
+		{{1, 0, 2, 0}, 4, 1},	    /* argument too many */
+		{{1, 0, 1}, 3, 1},	    /* id in use */
+		{{1, 0, 0}, 3, 1},	    /* id 0 */
+		{{1, 0, 3}, 3, 1},	    /* id not dense */
+		{{1, 0, SERVER_IDS}, 3, 1}, /* id of the server's range */
 	};
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct br_relay *relay = new_relay(NULL);
@@ -216,8 +216,10 @@ TEST(strings_and_types_are_checked)
 	br_relay_destroy(relay);
 
 	relay = new_relay(NULL);
-	CHECK_INT(pass(relay, BR_REQUEST, (registry = begin(1, BR_REQ_WL_DISPLAY_GET_REGISTRY),
-					   put(&registry, 2), &registry)), 0);
+	CHECK_INT(pass(relay, BR_REQUEST,
+		       (registry = begin(1, BR_REQ_WL_DISPLAY_GET_REGISTRY), put(&registry, 2),
+			&registry)),
+		  0);
 	bind = begin(2, BR_REQ_WL_REGISTRY_BIND);
 	put(&bind, 1);
 	put(&bind, 0xfffffffd); /* its padded length wraps in 32 bits */

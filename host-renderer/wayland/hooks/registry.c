@@ -33,11 +33,12 @@ enum br_verdict hr_hook_wl_registry_global(struct br_relay *relay, struct br_msg
 	return BR_FORWARD;
 }
 
-enum br_verdict
-hr_hook_wl_registry_global_remove(struct br_relay *relay, struct br_msg *msg,
-				  const struct br_args_wl_registry_global_remove *args)
+enum br_verdict hr_hook_wl_registry_global_remove(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_wl_registry_global_remove *args)
 {
-	struct hr_admit_global *global = hr_admit_find(&hr_hook_state(relay)->admit, msg->args[0].u);
+	struct hr_admit_global *global =
+		hr_admit_find(&hr_hook_state(relay)->admit, msg->args[0].u);
 	(void)args;
 	if (global == NULL) {
 		return BR_DROP; /* it was withheld */
@@ -61,8 +62,8 @@ enum br_verdict hr_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *
 	}
 	if (global->iface != msg->args[3].object->iface) {
 		br_relay_client_error(relay, msg->object, BR_ERROR_INVALID_OBJECT,
-				      "bind: invalid interface for global %u: it is %s, not %s", name,
-				      br_ifaces[global->iface].name, wanted);
+				      "bind: invalid interface for global %u: it is %s, not %s",
+				      name, br_ifaces[global->iface].name, wanted);
 		return BR_DROP;
 	}
 	if (version == 0 || version > global->version) {

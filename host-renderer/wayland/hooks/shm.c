@@ -28,7 +28,8 @@ enum br_verdict hr_hook_wl_shm_create_pool(struct br_relay *relay, struct br_msg
 	if (handle->fd < 0 || fstat(handle->fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    st.st_size < size) {
 		br_relay_client_error(relay, msg->object, SHM_ERROR_INVALID_FD,
-				      "create_pool: the file does not hold %d bytes of memory", size);
+				      "create_pool: the file does not hold %d bytes of memory",
+				      size);
 		return BR_DROP;
 	}
 	/* All that resize needs to know: no allocation for it. */
@@ -44,7 +45,8 @@ enum br_verdict hr_hook_wl_shm_pool_resize(struct br_relay *relay, struct br_msg
 	(void)args;
 	if (size < old || (uint32_t)size > BR_LIMIT_POOL_BYTES) {
 		br_relay_client_error(relay, msg->object, SHM_ERROR_INVALID_FD,
-				      "resize: a pool of %d bytes can't become %d bytes", old, size);
+				      "resize: a pool of %d bytes can't become %d bytes", old,
+				      size);
 		return BR_DROP;
 	}
 	msg->object->data = (void *)(uintptr_t)size;

@@ -42,8 +42,9 @@ static void send_mark(struct br_relay *relay, struct br_object *toplevel, uint16
 }
 
 /* The request is sent from here, so that the marks can follow it at once. */
-enum br_verdict hr_hook_xdg_surface_get_toplevel(struct br_relay *relay, struct br_msg *msg,
-						 const struct br_args_xdg_surface_get_toplevel *args)
+enum br_verdict hr_hook_xdg_surface_get_toplevel(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_xdg_surface_get_toplevel *args)
 {
 	const struct hr_policy *policy = hr_hook_state(relay)->policy;
 	struct br_object *toplevel = msg->args[0].object;

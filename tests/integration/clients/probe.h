@@ -30,7 +30,7 @@ struct transfer {
 	int fd; /* owned */
 	bool writing;
 	bool paused;
-	const char *label; /* static */
+	const char *label;   /* static */
 	const uint8_t *data; /* borrowed from the source; writing only */
 	uint64_t size, done, pause_at;
 	struct sha256 sha;

@@ -127,7 +127,8 @@ static void map_file(struct source *source, const char *path)
 
 static void offer_data(enum selection_kind kind, struct source *source)
 {
-	struct wl_data_source *proxy = wl_data_device_manager_create_data_source(probe.data_manager);
+	struct wl_data_source *proxy =
+		wl_data_device_manager_create_data_source(probe.data_manager);
 	wl_data_source_add_listener(proxy, &source_listener, source);
 	wl_data_source_offer(proxy, source->mime);
 	source->proxy = proxy;
@@ -148,8 +149,10 @@ void selection_offer(enum selection_kind kind, const char *mime, const char *pat
 		offer_data(kind, source);
 	} else if (kind == PRIMARY && probe.primary_device != NULL) {
 		struct zwp_primary_selection_source_v1 *proxy =
-			zwp_primary_selection_device_manager_v1_create_source(probe.primary_manager);
-		zwp_primary_selection_source_v1_add_listener(proxy, &primary_source_listener, source);
+			zwp_primary_selection_device_manager_v1_create_source(
+				probe.primary_manager);
+		zwp_primary_selection_source_v1_add_listener(proxy, &primary_source_listener,
+							     source);
 		zwp_primary_selection_source_v1_offer(proxy, source->mime);
 		source->proxy = proxy;
 		zwp_primary_selection_device_v1_set_selection(probe.primary_device, proxy,
@@ -364,7 +367,8 @@ void selection_finish_dnd(void)
 void selection_use_seat(struct wl_seat *seat)
 {
 	if (probe.data_manager != NULL) {
-		probe.data_device = wl_data_device_manager_get_data_device(probe.data_manager, seat);
+		probe.data_device =
+			wl_data_device_manager_get_data_device(probe.data_manager, seat);
 		wl_data_device_add_listener(probe.data_device, &device_listener, NULL);
 	}
 	if (probe.primary_manager != NULL) {

@@ -14,8 +14,11 @@ struct transfer *transfer_start(const char *label, int fd, const uint8_t *data, 
 		if (t->fd >= 0) {
 			continue;
 		}
-		*t = (struct transfer){
-			.fd = fd, .writing = data != NULL, .label = label, .data = data, .size = size};
+		*t = (struct transfer){.fd = fd,
+				       .writing = data != NULL,
+				       .label = label,
+				       .data = data,
+				       .size = size};
 		sha256_init(&t->sha);
 		(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 		return t;

@@ -62,11 +62,11 @@ static void handle_global(void *data, struct wl_registry *registry, uint32_t nam
 {
 	(void)data;
 	if (strcmp(interface, zwlr_virtual_pointer_manager_v1_interface.name) == 0) {
-		pointer_manager = wl_registry_bind(
-			registry, name, &zwlr_virtual_pointer_manager_v1_interface, 1);
+		pointer_manager = wl_registry_bind(registry, name,
+						   &zwlr_virtual_pointer_manager_v1_interface, 1);
 	} else if (strcmp(interface, zwp_virtual_keyboard_manager_v1_interface.name) == 0) {
-		keyboard_manager = wl_registry_bind(
-			registry, name, &zwp_virtual_keyboard_manager_v1_interface, 1);
+		keyboard_manager = wl_registry_bind(registry, name,
+						    &zwp_virtual_keyboard_manager_v1_interface, 1);
 	} else if (strcmp(interface, wl_seat_interface.name) == 0 && version >= 2 &&
 		   n_seats < MAX_SEATS) {
 		seats[n_seats] = wl_registry_bind(registry, name, &wl_seat_interface, 2);
