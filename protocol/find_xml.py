@@ -28,6 +28,7 @@ def folders(wayland, protocols):
 
 
 def main(argv):
+    """Print the paths in the order of protocols.txt. Returns the exit status."""
     places = folders(argv[2], argv[3])
     with open(argv[1], encoding="utf-8") as f:
         lines = [line.split("#")[0].split() for line in f]

@@ -13,14 +13,17 @@ RESERVED = {"interface": "interface_name", "default": "default_"}
 
 
 def tag(message):
+    """The message as it is named in C."""
     return f"{message.interface.name}_{message.name}"
 
 
 def field(arg):
+    """The member of the args struct for an argument."""
     return RESERVED.get(arg.name, arg.name)
 
 
 def args_header(interfaces):
+    """Text of br-hook-args.h: one struct for each hooked message, whichever side hooks it."""
     out = [NOTICE, "#ifndef BR_HOOK_ARGS_H\n#define BR_HOOK_ARGS_H\n\n",
            '#include "br-tables.h"\n#include "relay.h"\n\n']
     for message in hooked(interfaces):
@@ -37,6 +40,7 @@ def args_header(interfaces):
 
 
 def side_header(interfaces, side, prefix):
+    """Text of one side's header: its table, and the prototypes of its handlers."""
     out = [NOTICE, f"#ifndef {prefix.upper()}_HOOKS_H\n#define {prefix.upper()}_HOOKS_H\n\n",
            '#include "br-hook-args.h"\n\n',
            f"extern const br_hook_fn {prefix}_hooks[BR_HOOK_COUNT];\n\n"]
@@ -49,6 +53,7 @@ def side_header(interfaces, side, prefix):
 
 
 def thunk(message, prefix):
+    """The function of the table that turns a message into its args struct."""
     out = [f"static enum br_verdict call_{tag(message)}(struct br_relay *relay, "
            f"struct br_msg *msg)\n{{\n\tconst struct br_args_{tag(message)} args = {{\n"]
     for n, arg in enumerate(message.args):
@@ -65,6 +70,7 @@ def thunk(message, prefix):
 
 
 def side_source(interfaces, side, prefix):
+    """Text of one side's C file: the thunks and the table; rows of other sides stay NULL."""
     ours = [m for m in hooked(interfaces) if side in m.hooks]
     return "".join([
         NOTICE, f'#include "{prefix}-hooks.h"\n\n', *[thunk(m, prefix) for m in ours],

@@ -7,7 +7,9 @@ MAX_FDS = 2    # BR_MAX_MSG_FDS
 
 
 def check_message(message, known):
+    """Rules about one message alone. known: the names of all interfaces."""
     def fail(text):
+        """Refuse the message at its place in the XML."""
         raise ScanError(*message.where, f"{message.key}: {text}")
 
     carried = message.interface.flag != "hidden" and message.denied is None

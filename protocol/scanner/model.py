@@ -14,6 +14,7 @@ class ScanError(Exception):
     """An input file is wrong. Printed as file:line: text."""
 
     def __init__(self, path, line, text):
+        """line: counted from 1."""
         super().__init__(f"{path}:{line}: {text}")
 
 
@@ -21,6 +22,7 @@ class Arg:
     """One wire argument. interface is a name, or None for any."""
 
     def __init__(self, name, kind, interface=None, nullable=False):
+        """kind: one of ARG_KINDS."""
         self.name, self.kind, self.interface, self.nullable = name, kind, interface, nullable
 
 
@@ -28,6 +30,7 @@ class Message:
     """One request or event; policy fields are filled in by policy.py."""
 
     def __init__(self, interface, direction, name, since, destructor, where):
+        """direction: request or event. where: (path, line)."""
         self.interface, self.direction, self.name = interface, direction, name
         self.since, self.destructor, self.where = since, destructor, where
         self.args = []
@@ -35,10 +38,12 @@ class Message:
 
     @property
     def key(self):
+        """The name under which policy.txt knows the message."""
         return f"{self.interface.name}.{self.name}"
 
     @property
     def n_fds(self):
+        """How many of the arguments are fds."""
         return sum(arg.kind == "fd" for arg in self.args)
 
 
@@ -46,11 +51,13 @@ class Interface:
     """One interface; flag and reason are filled in by policy.py."""
 
     def __init__(self, name, version, where):
+        """where: (path, line)."""
         self.name, self.version, self.where = name, version, where
         self.requests, self.events = [], []
         self.flag, self.reason = None, None
 
     def messages(self):
+        """Requests, then events: their order in br_msgs."""
         return self.requests + self.events
 
     def shape(self):
@@ -64,6 +71,7 @@ class Parser:
     """Reads one XML file. Source: the wayland.dtd of Wayland."""
 
     def __init__(self, path):
+        """path: the XML file; read by run()."""
         self.path, self.interfaces = path, []
         self.interface = self.message = None
         self.expat = expat.ParserCreate()
@@ -71,6 +79,7 @@ class Parser:
         self.expat.EndElementHandler = self.end
 
     def run(self):
+        """Read the file. Returns its interfaces."""
         try:
             with open(self.path, "rb") as f:
                 self.expat.ParseFile(f)
@@ -79,9 +88,11 @@ class Parser:
         return self.interfaces
 
     def fail(self, text):
+        """Refuse the file at the line that expat is at."""
         raise ScanError(self.path, self.expat.CurrentLineNumber, text)
 
     def number(self, attrs, name, default=None):
+        """An attribute that the tables keep in 8 bits."""
         text = attrs.get(name, default)
         if text is None:
             self.fail(f"attribute {name} is missing")
@@ -90,6 +101,7 @@ class Parser:
         return int(text)
 
     def start(self, tag, attrs):
+        """A tag opens. Tags that are not about the wire are passed over."""
         where = (self.path, self.expat.CurrentLineNumber)
         if tag in ("interface", "request", "event", "arg") and not attrs.get("name"):
             self.fail(f"{tag} without a name")
@@ -114,6 +126,7 @@ class Parser:
             self.start_arg(attrs)
 
     def start_arg(self, attrs):
+        """An argument; an untyped new_id becomes three, as it does on the wire."""
         kind = attrs.get("type")
         if self.message is None:
             self.fail("arg outside a message")
@@ -129,6 +142,7 @@ class Parser:
         self.message.args.append(Arg(attrs["name"], kind, attrs.get("interface"), nullable))
 
     def end(self, tag):
+        """A tag closes."""
         if tag == "interface":
             self.interface = None
         elif tag in ("request", "event"):

@@ -13,11 +13,13 @@ class Line:
     """One line of policy.txt."""
 
     def __init__(self, path, number, words, optional):
+        """words: at least the subject and the verb. optional: the subject may be unknown."""
         self.where = (path, number)
         self.subject, self.verb, self.rest = words[0], words[1], words[2:]
         self.optional = optional
 
     def fail(self, text):
+        """Refuse the policy at this line."""
         raise ScanError(*self.where, text)
 
     def option(self, problem, known=None):
@@ -28,6 +30,7 @@ class Line:
         return self.rest[0]
 
     def nothing_behind(self, count):
+        """Allow count words behind the verb."""
         if len(self.rest) > count:
             self.fail(f"nothing may follow: {self.rest[count]!r}")
 
@@ -50,6 +53,7 @@ def read(path):
 
 
 def apply_to_message(line, messages):
+    """Put a line onto all messages of its name: a request, an event or both."""
     if line.verb == "fd":
         kind = line.option(f"fd kinds are {', '.join(FD_KINDS)}", FD_KINDS)
         for message in messages:
@@ -75,6 +79,7 @@ def apply_to_message(line, messages):
 
 
 def apply_to_interface(line, interface):
+    """Put a line onto an interface."""
     if line.verb not in ("privileged", "hidden"):
         line.fail(f"unknown word {line.verb!r} for an interface")
     interface.flag = line.verb

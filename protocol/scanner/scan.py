@@ -18,6 +18,7 @@ import policy
 
 
 def main(argv):
+    """Read everything, then write: after an error there is no output. Returns the exit status."""
     if len(argv) < 4:
         print(__doc__, file=sys.stderr)
         return 2

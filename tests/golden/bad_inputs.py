@@ -20,6 +20,7 @@ class Case:
     """Files by name, and the error: its file, line and text."""
 
     def __init__(self, name, error, files):
+        """files: name to text; one line of one file starts with '@'."""
         self.name, self.error, self.files = name, error, {}
         marked = []
         for file, text in files.items():
@@ -41,6 +42,7 @@ def message(name, error, text):
 
 
 def whole(name, error, text, policy=""):
+    """A bad file that holds nothing else."""
     return Case(name, error, {"p.xml": text, "policy.txt": policy})
 
 
@@ -50,6 +52,7 @@ def policy(name, error, line):
 
 
 def args(count, kind):
+    """Arguments x0, x1 and so on, all of one kind."""
     return "".join(f'<arg name="x{n}" type="{kind}"/>' for n in range(count))
 
 

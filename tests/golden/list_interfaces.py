@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ElementTree
 
 
 def lines(path):
+    """The lines of one XML file."""
     names = [i.get("name") for i in ElementTree.parse(path).getroot().iter("interface")]
     for name in names:
         yield f"extern const struct wl_interface {name}_interface;\n"
@@ -21,6 +22,7 @@ def lines(path):
 
 
 def main(argv):
+    """Write the list."""
     text = "".join(line for path in argv[2:] for line in lines(path))
     pathlib.Path(argv[1]).write_text(text, encoding="utf-8")
 

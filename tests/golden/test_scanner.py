@@ -23,6 +23,7 @@ GOLDEN = ["br-tables.h", "br-tables.c", "br-hook-args.h", "gp-hooks.h", "gp-hook
 
 
 def scan(policy, out, *xml):
+    """Run the scanner. Returns the finished process."""
     return subprocess.run([sys.executable, "-B", SCAN, policy, out, *xml], text=True, timeout=60,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -33,6 +34,7 @@ def expected_file(name):
 
 
 def scan_small(out):
+    """Scan the small protocol. Returns what went wrong."""
     run = scan(DATA / "small-policy.txt", out, DATA / "small.xml")
     return run.stderr if run.returncode else ""
 
@@ -78,6 +80,7 @@ def results():
 
 
 def update():
+    """Write the expected files anew. Returns the exit status."""
     with tempfile.TemporaryDirectory() as out:
         problem = scan_small(out)
         for name in [] if problem else GOLDEN:
@@ -88,6 +91,7 @@ def update():
 
 
 def main(argv):
+    """Run all tests. Returns the exit status."""
     if argv[1:] == ["--update"]:
         return update()
     failed = count = 0
