@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Print the XML files that protocols.txt names, one path a line.
+"""Print the XML files that protocols.txt names, one a line: its set, a tab and its path.
 
 usage: find_xml.py PROTOCOLS.TXT WAYLAND_DIR WAYLAND_PROTOCOLS_DIR
 
@@ -28,14 +28,21 @@ def folders(wayland, protocols):
 
 
 def main(argv):
-    """Print the paths in the order of protocols.txt. Returns the exit status."""
+    """Print the files in the order of protocols.txt. Returns the exit status."""
     places = folders(argv[2], argv[3])
     with open(argv[1], encoding="utf-8") as f:
-        lines = [line.split("#")[0].split() for line in f]
-    for kind, path in (line for line in lines if line):
+        lines = [(n, line.split("#")[0].split()) for n, line in enumerate(f, 1)]
+    for number, words in lines:
+        if not words:
+            continue
+        if len(words) != 2 or words[0] not in places:
+            print(f"{argv[1]}:{number}: not SET PATH with a set of {', '.join(places)}",
+                  file=sys.stderr)
+            return 1
+        kind, path = words
         found = [p for p in (os.path.join(d, path) for d in places[kind]) if os.path.exists(p)]
         if found:
-            print(found[0])
+            print(f"{kind}\t{found[0]}")
         elif kind in ("core", "wp"):
             print(f"{path} is missing: is wayland-protocols old?", file=sys.stderr)
             return 1

@@ -33,6 +33,18 @@ def safe_version(interface):
     return min([interface.version] + [since - 1 for since in blocked])
 
 
+def check_names(interfaces):
+    """Two things of one kind may not get the same name in C, where case and dots are lost."""
+    taken = {}
+    for interface in interfaces:
+        things = [("interface", interface.name, interface)]
+        things += [(m.direction, f"{interface.name}_{m.name}", m) for m in interface.messages()]
+        for kind, name, thing in things:
+            other = taken.setdefault((kind, name.upper()), thing)
+            if other is not thing:
+                raise ScanError(*thing.where, f"{thing.key}: its name in C is that of {other.key}")
+
+
 def check(interfaces):
     """Run all rules."""
     known = {interface.name for interface in interfaces}
@@ -50,3 +62,4 @@ def check(interfaces):
         if interface.flag != "hidden" and safe_version(interface) < 1:
             raise ScanError(*interface.where, f"{interface.name}: no version of it can be carried: "
                             "mark it hidden")
+    check_names(interfaces)

@@ -56,6 +56,11 @@ class Interface:
         self.requests, self.events = [], []
         self.flag, self.reason = None, None
 
+    @property
+    def key(self):
+        """The name under which policy.txt knows the interface."""
+        return self.name
+
     def messages(self):
         """Requests, then events: their order in br_msgs."""
         return self.requests + self.events

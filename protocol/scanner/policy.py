@@ -38,10 +38,10 @@ class Line:
 def read(path):
     """All lines; those behind 'optional' may match nothing."""
     optional = False
-    with open(path, encoding="utf-8") as f:
+    with open(path, "rb") as f:
         for number, text in enumerate(f, 1):
             try:
-                words = shlex.split(text, comments=True)
+                words = shlex.split(text.decode("utf-8"), comments=True)
             except ValueError as e:
                 raise ScanError(path, number, str(e)) from None
             if words == ["optional"]:
@@ -94,7 +94,7 @@ def apply(interfaces, path):
         interface = by_name.get(name)
         messages = [m for m in interface.messages() if m.name == message_name] if interface else []
         if interface is None or (message_name and not messages):
-            if line.optional:
+            if line.optional and interface is None:
                 continue
             line.fail(f"{line.subject} matches nothing")
         if message_name:

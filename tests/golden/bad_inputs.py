@@ -109,6 +109,13 @@ XML = [
             '<request name="m"/>\n@<request name="m"/>'),
     message("two events of one name", "c.m: two events of this name",
             '<event name="m"/>\n<event name="n"/>\n@<event name="m"/>'),
+    message("requests that differ in case only", "c.Go: its name in C is that of c.go",
+            '<request name="go"/>\n@<request name="Go"/>'),
+    xml("interfaces that differ in case only", "B: its name in C is that of b",
+        '@<interface name="B" version="1">\n</interface>\n'),
+    xml("messages of two interfaces with one name in C", "c.d_e: its name in C is that of c_d.e",
+        '<interface name="c_d" version="1">\n<event name="e"/>\n</interface>\n'
+        '<interface name="c" version="1">\n@<event name="d_e"/>\n</interface>\n'),
     xml("interface without a name", "interface without a name",
         '@<interface version="1">\n</interface>\n'),
     xml("interface without a version", "attribute version is missing",
@@ -166,6 +173,10 @@ POLICY = [
     policy("quotes that do not end", "No closing quotation", 'a hidden "reason'),
     Case("optional does not excuse a known message", "unknown word 'allow' for a message",
          {"p.xml": GOOD, "policy.txt": f"{GOOD_POLICY}optional\nc hidden x\n@a.make allow\n"}),
+    Case("optional does not excuse an unknown message of a known interface",
+         "a.gone matches nothing",
+         {"p.xml": GOOD, "policy.txt": f"{GOOD_POLICY}optional\nc.gone hook host\n"
+          "@a.gone hook host\n"}),
     Case("hooks of a request and an event of one name",
          "c.m: a request and an event of one name can't both have a hook",
          {"p.xml": TWICE.replace('"a"', '"c"').replace(

@@ -18,6 +18,7 @@ import bad_inputs
 HERE = pathlib.Path(__file__).resolve().parent
 DATA = HERE / "data"
 SCAN = HERE.parent.parent / "protocol/scanner/scan.py"
+FIND = HERE.parent.parent / "protocol/find_xml.py"
 GOLDEN = ["br-tables.h", "br-tables.c", "br-hook-args.h", "gp-hooks.h", "gp-hooks.c", "hr-hooks.h",
           "hr-hooks.c"]
 
@@ -66,6 +67,46 @@ def check_bad(case, folder):
     return "\n".join(problems)
 
 
+def find(folder, text):
+    """Run find_xml.py on a list, with nothing installed but core.xml."""
+    (folder / "list").write_text(text, encoding="utf-8")
+    (folder / "core.xml").touch()
+    return subprocess.run([sys.executable, "-B", FIND, folder / "list", folder, folder / "wp"],
+                          text=True, timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def check_find(folder, text, status, out, err):
+    """Problems of one list of protocols."""
+    run = find(folder, text)
+    got = (run.returncode, run.stdout, run.stderr)
+    want = (status, out.format(folder), err.format(folder))
+    return "" if got == want else f"{got}, not {want}"
+
+
+def find_results(folder):
+    """Tests of the list of protocols."""
+    core = "core\t{0}/core.xml\n"
+    bad = "{0}/list:2: not SET PATH with a set of core, wp, plasma, wlr, misc\n"
+    for name, *case in (
+            ("optional XML may be missing", "# x\ncore core.xml\nwlr no.xml # y\n", 0, core, ""),
+            ("other XML may not", "wp no.xml\n", 1, "",
+             "no.xml is missing: is wayland-protocols old?\n"),
+            ("unknown set", "core core.xml\nmore no.xml\n", 1, core, bad),
+            ("set without a path", "core core.xml\nwlr\n", 1, core, bad),
+            ("two paths", "core core.xml\nwlr no.xml no.xml\n", 1, core, bad)):
+        yield name, check_find(folder, *case)
+
+
+def check_not_utf8(folder):
+    """Problems of a policy that is no text: its line is named, as for any other error."""
+    (folder / "policy.txt").write_bytes(b"# good\n\xff hidden x\n")
+    run = scan(folder / "policy.txt", folder, DATA / "small.xml")
+    want = f"{folder}/policy.txt:2: 'utf-8' codec can't decode"
+    if run.returncode == 1 and run.stderr.startswith(want) and run.stderr.count("\n") == 1:
+        return ""
+    return f"exit status {run.returncode}, printed {run.stderr!r}"
+
+
 def results():
     """(name, problems) of every test."""
     with tempfile.TemporaryDirectory() as out:
@@ -77,6 +118,9 @@ def results():
     for case in bad_inputs.CASES:
         with tempfile.TemporaryDirectory() as folder:
             yield case.name, check_bad(case, pathlib.Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        yield "policy that is no text", check_not_utf8(pathlib.Path(folder))
+        yield from find_results(pathlib.Path(folder))
 
 
 def update():
