@@ -143,6 +143,17 @@ static int bound_type(const struct br_msg *msg, unsigned index, uint16_t *ret_if
 	return 0;
 }
 
+/* A server's id that is used again frees the zombie that had it: not the one this message is about. */
+static bool message_names(const struct br_msg *msg, unsigned n_args, const struct br_object *object)
+{
+	const struct br_arg_desc *desc = &br_args[msg->desc->first_arg];
+	bool named = object == msg->object;
+	for (unsigned i = 0; i < n_args; i++) {
+		named = named || (desc[i].kind == BR_ARG_OBJECT && msg->args[i].object == object);
+	}
+	return named;
+}
+
 static int decode_new_id(struct br_object_table *table, const struct br_msg *msg, unsigned index,
 			 uint32_t id, const struct br_arg_desc *desc, union br_arg *arg,
 			 struct br_wire_error *error)
@@ -154,6 +165,10 @@ static int decode_new_id(struct br_object_table *table, const struct br_msg *msg
 		if (ret < 0) {
 			return ret;
 		}
+	}
+	struct br_object *old = br_object_find(table, source_side(msg->dir), id);
+	if (old != NULL && message_names(msg, index, old)) {
+		return fail(error, BR_ERROR_INVALID_METHOD, "invalid new id %u", id);
 	}
 	struct br_object *object = br_object_new(table, iface, version);
 	if (object == NULL) {

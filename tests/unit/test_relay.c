@@ -309,6 +309,29 @@ TEST(server_ids_come_back)
 	br_relay_destroy(relay);
 }
 
+TEST(a_dead_object_is_not_replaced_by_its_own_event)
+{
+	struct br_relay *relay = new_relay(NULL);
+	bind_global(relay, "wl_seat", 5, 3);
+	bind_global(relay, "zwp_tablet_manager_v2", 1, 4);
+	struct wire seat = begin(4, BR_REQ_ZWP_TABLET_MANAGER_V2_GET_TABLET_SEAT);
+	put(&seat, 5);
+	put(&seat, 3);
+	CHECK_INT(pass(relay, BR_REQUEST, &seat), 0);
+	struct wire pad = begin(5, BR_EVT_ZWP_TABLET_SEAT_V2_PAD_ADDED);
+	put(&pad, SERVER_IDS);
+	CHECK_INT(pass(relay, BR_EVENT, &pad), 0);
+	struct wire destroy = begin(SERVER_IDS, BR_REQ_ZWP_TABLET_PAD_V2_DESTROY);
+	CHECK_INT(pass(relay, BR_REQUEST, &destroy), 0);
+	br_stream_consume(br_relay_output(relay, BR_EVENT),
+			  br_stream_bytes(br_relay_output(relay, BR_EVENT)));
+	struct wire group = begin(SERVER_IDS, BR_EVT_ZWP_TABLET_PAD_V2_GROUP);
+	put(&group, SERVER_IDS);
+	CHECK_INT(pass(relay, BR_EVENT, &group), -EPROTO);
+	expect_error(relay, 3);
+	br_relay_destroy(relay);
+}
+
 static enum br_verdict drop(struct br_relay *relay, struct br_msg *msg)
 {
 	(void)relay;
