@@ -36,6 +36,13 @@
 #define BR_LIMIT_IMAGE_REQS 4096		/* distinct image requirements of one context */
 #define BR_LIMIT_SESSIONS 16			/* devices (socket connections) of one host */
 
+/* vhost-user */
+#define BR_LIMIT_WINDOW_BYTES (1u << 30)     /* host-visible window: wl_shm counts in 31 bits */
+#define BR_LIMIT_VRING_SIZE 1024	     /* descriptors of one virtqueue */
+#define BR_LIMIT_CHAIN_SEGMENTS 2048	     /* of one descriptor chain, indirect ones included */
+#define BR_LIMIT_CONTROL_BYTES (4112u << 10) /* one control command: the pages of 1 GiB, and more */
+#define BR_LIMIT_MEM_ENTRIES 262144	     /* memory entries of one resource: pages of 1 GiB */
+
 /* Flow control windows */
 #define BR_CHANNEL_WINDOW_BYTES                                                                    \
 	(96 * 1024) /* host to guest, per client; less than BR_LIMIT_IN_BYTES */
