@@ -15,6 +15,10 @@ struct br_handle {
 	int fd;		 /* owned by whoever holds the handle; -1: only res_id counts */
 	uint8_t kind;	 /* enum br_fd_kind; BR_FD_NONE until the relay knows it */
 	uint32_t res_id; /* guest to host: an existing virtio-gpu resource instead of fd; else 0 */
+	uint64_t
+		offset; /* where in the fd's file the memory starts; only wl_shm pools may be elsewhere
+			  * than at 0 */
+	uint64_t bytes; /* that the memory has from there on; 0: the rest of the file */
 };
 
 /** A handle in a queue. */

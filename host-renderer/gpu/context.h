@@ -29,9 +29,10 @@ struct hr_submit {
 	bool held;	  /* set by hr_fence_hold(): the context completes it later */
 };
 
-/** Memory for a HOST3D blob. */
+/** Memory of the host for a blob. */
 struct hr_memory {
-	int fd;		   /* starts at offset 0 */
+	int fd;		   /* owned; starts at offset 0; -1 if fresh */
+	bool fresh;	   /* new memory, which is made when it is needed */
 	uint32_t map_info; /* VIRTIO_GPU_MAP_CACHE_* */
 };
 

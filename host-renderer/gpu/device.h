@@ -17,6 +17,7 @@
 struct hr_capset;
 struct hr_context;
 struct hr_host;
+struct hr_resource;
 
 #define HR_CONTEXT_BUCKETS 256
 #define HR_RESOURCE_BUCKETS 1024
@@ -33,6 +34,15 @@ struct hr_frontend_ops {
 	 * until hr_device_resume(). NULL if the front end does not offer it. */
 	bool (*push)(void *data, uint32_t ctx_id, const struct iovec *iov, size_t n_iov,
 		     const int *fds, size_t n_fds);
+	/* The guest's memory: where [address, address + len) is mapped here, all of it, until the next
+	 * request; or NULL if it is not guest memory. NULL: the guest's memory comes as fds. */
+	void *(*guest_memory)(void *data, uint64_t address, uint64_t len);
+	/* Show a resource at an offset of the host-visible window: it gets zeroed memory there
+	 * (in_window), or its own is shown. Returns 0; -EINVAL the offset; -ENOSPC; else -errno.
+	 * NULL: the answer to RESOURCE_MAP_BLOB carries the memory's fd instead. */
+	int (*map)(void *data, struct hr_resource *resource, uint64_t offset);
+	/* Undo a map; memory in the window is gone. */
+	void (*unmap)(void *data, struct hr_resource *resource);
 };
 
 /** A front end, and what it offers. */
@@ -51,9 +61,10 @@ struct hr_device {
 	struct wl_list contexts[HR_CONTEXT_BUCKETS];   /* hr_context.link, by id */
 	struct wl_list resources[HR_RESOURCE_BUCKETS]; /* hr_resource.link, by id */
 	uint32_t n_contexts, n_resources;
-	uint64_t host_bytes; /* of host memory that resources hold */
-	bool push_full;	     /* the front end wants no more packets until hr_device_resume() */
-	uint8_t *scratch;    /* HR_SCRATCH_BYTES, for use within one function */
+	uint32_t n_page_runs; /* of all resources */
+	uint64_t host_bytes;  /* of host memory that resources hold */
+	bool push_full;	      /* the front end wants no more packets until hr_device_resume() */
+	uint8_t *scratch;     /* HR_SCRATCH_BYTES, for use within one function */
 };
 
 /** A control request on its way through the device. */
@@ -63,6 +74,7 @@ struct hr_request {
 	int *fds; /* n_fds of them; those taken become -1 */
 	size_t n_fds;
 	uint64_t cookie; /* the front end's */
+	bool cursor;	 /* it came on the cursor queue */
 	/* Filled in by hr_device_handle(). */
 	struct hr_device *device;
 	struct virtio_gpu_ctrl_hdr hdr;

@@ -16,7 +16,7 @@ static struct wl_list *bucket(struct hr_device *device, uint32_t id)
 }
 
 struct hr_resource *hr_resource_create_take(struct hr_device *device, uint32_t id, uint64_t size,
-					    int *memory_fd)
+					    struct hr_memory *memory)
 {
 	struct hr_resource *resource = calloc(1, sizeof(*resource));
 	if (!resource) {
@@ -26,11 +26,29 @@ struct hr_resource *hr_resource_create_take(struct hr_device *device, uint32_t i
 	resource->id = id;
 	resource->refs = 1;
 	resource->size = size;
-	resource->memory_fd = br_fd_take(memory_fd);
+	resource->memory_fd = br_fd_take(&memory->fd);
+	resource->fresh = memory->fresh;
+	resource->map_info = memory->map_info;
 	wl_list_init(&resource->attachments);
 	wl_list_insert(bucket(device, id), &resource->link);
 	device->n_resources++;
 	return resource;
+}
+
+int hr_resource_need_memory(struct hr_resource *resource)
+{
+	if (resource->memory_fd >= 0) {
+		return 0;
+	}
+	if (!resource->fresh) {
+		return -ENXIO;
+	}
+	int fd = hr_memory_create(resource->size);
+	if (fd < 0) {
+		return fd;
+	}
+	resource->memory_fd = fd;
+	return 0;
 }
 
 struct hr_resource *hr_resource_find(struct hr_device *device, uint32_t id)
@@ -92,9 +110,16 @@ struct hr_resource *hr_resource_unref(struct hr_resource *resource)
 	if (!resource || --resource->refs > 0) {
 		return NULL;
 	}
-	resource->device->n_resources--;
-	resource->device->host_bytes -= resource->charged;
-	br_fd_clear(&resource->memory_fd);
+	struct hr_device *device = resource->device;
+	if (resource->mapped && device->frontend.ops->unmap) {
+		device->frontend.ops->unmap(device->frontend.data, resource);
+	}
+	device->n_resources--;
+	device->host_bytes -= resource->charged;
+	hr_pages_finish(device, &resource->pages);
+	if (!resource->in_window) {
+		br_fd_clear(&resource->memory_fd);
+	}
 	free(resource);
 	return NULL;
 }
@@ -140,6 +165,9 @@ void hr_resource_detach_all(struct hr_context *context)
 int hr_resource_write(struct hr_resource *resource, const struct iovec *iov, size_t n_iov)
 {
 	size_t len = 0;
+	if (resource->pages.n_runs > 0) {
+		return hr_pages_write(resource->device, &resource->pages, iov, n_iov);
+	}
 	for (size_t i = 0; i < n_iov; i++) {
 		len += iov[i].iov_len;
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Blob resources. A resource owns the fd of its memory. Its id lives until RESOURCE_UNREF, its memory
- * until the last reference. Guest memory is never mapped here: what must be written to it is
- * written through the fd, so that a guest that shrinks it gets an error and we no SIGBUS.
+ * Resources. Their bytes are in a file of the host, in guest pages, or in both. A resource's id lives
+ * until RESOURCE_UNREF, its memory until the last reference. Files that a guest may shrink are never
+ * mapped: what must be written to them is written through the fd, so that such a guest gets an error
+ * and we no SIGBUS.
  */
 #ifndef HR_GPU_RESOURCE_H
 #define HR_GPU_RESOURCE_H
@@ -13,8 +14,11 @@
 #include <sys/uio.h>
 #include <wayland-util.h>
 
+#include "pages.h"
+
 struct hr_context;
 struct hr_device;
+struct hr_memory;
 
 /** A resource. */
 struct hr_resource {
@@ -22,12 +26,19 @@ struct hr_resource {
 	struct hr_device *device;
 	uint32_t id;
 	uint32_t refs;
-	uint32_t blob_mem;   /* VIRTIO_GPU_BLOB_MEM_GUEST or _HOST3D */
+	uint32_t
+		blob_mem; /* VIRTIO_GPU_BLOB_MEM_*; 0: a 2D resource, of which only pages are kept */
 	uint32_t blob_flags; /* VIRTIO_GPU_BLOB_FLAG_* */
 	uint32_t map_info;
 	uint64_t size;	  /* bytes */
 	uint64_t charged; /* bytes counted in hr_device.host_bytes */
-	int memory_fd;
+	/* The host's file. */
+	int memory_fd;		/* -1: none, or none yet; see hr_resource_need_memory() */
+	uint64_t memory_offset; /* of the first byte in memory_fd */
+	bool fresh;		/* new memory is made for it when it is needed */
+	bool in_window;		/* memory_fd is the front end's window, not owned */
+	struct hr_pages pages;	/* the guest's; may be none */
+	uint32_t width, height; /* pixels; of 2D resources */
 	bool mapped, has_uuid;
 	uint8_t uuid[16];
 	struct wl_list attachments; /* hr_attachment.resource_link */
@@ -41,10 +52,14 @@ struct hr_attachment {
 	struct hr_resource *resource;
 };
 
-/** Add a resource with one reference, the device's; the id must be free. Takes *memory_fd.
- * Returns it, or NULL if memory is out (the fd stays the caller's). */
+/** Add a resource with one reference, the device's; the id must be free. Takes *memory; its fd may be
+ * -1. Returns it, or NULL if memory is out (the fd stays the caller's). */
 struct hr_resource *hr_resource_create_take(struct hr_device *device, uint32_t id, uint64_t size,
-					    int *memory_fd);
+					    struct hr_memory *memory);
+
+/** See to it that memory_fd is there. Returns 0; -ENXIO the resource has only guest pages, or none;
+ * else -errno. */
+int hr_resource_need_memory(struct hr_resource *resource);
 
 /** Find by id. NULL if there is none. */
 struct hr_resource *hr_resource_find(struct hr_device *device, uint32_t id);
@@ -68,7 +83,7 @@ int hr_resource_detach(struct hr_resource *resource, struct hr_context *context)
 /** Detach all resources of a context that goes away. */
 void hr_resource_detach_all(struct hr_context *context);
 
-/** Write to the start of the memory. Returns 0; -ENOSPC if it does not fit; else -errno. */
+/** Write to the start of the guest's memory. Returns 0; -ENOSPC if it does not fit; else -errno. */
 int hr_resource_write(struct hr_resource *resource, const struct iovec *iov, size_t n_iov);
 
 /** Make zeroed, sealed memory of a fixed size. Returns the fd, owned by the caller, or -errno.

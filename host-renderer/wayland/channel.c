@@ -19,6 +19,38 @@ static void close_handles(struct br_handle *handles, size_t n)
 
 /* --- guest to host --- */
 
+/* Guest pages are copied: what is sent so is a file, which does not change. */
+static int copy_pages(struct hr_resource *resource)
+{
+	if (resource->pages.bytes < resource->size || resource->size > BR_LIMIT_FILE_BYTES) {
+		return -EINVAL;
+	}
+	int fd = hr_memory_create(resource->size);
+	int ret = fd < 0 ? fd
+			 : hr_pages_copy(resource->device, &resource->pages, 0, resource->size, fd,
+					 0, HR_PAGES_TO_FILE);
+	if (ret < 0) {
+		br_fd_clear(&fd);
+		return ret;
+	}
+	return fd;
+}
+
+static int resolve_memory(struct hr_resource *resource, struct br_handle *ret_handle)
+{
+	int ret = hr_resource_need_memory(resource);
+	if (ret == 0) {
+		ret_handle->fd = br_fd_dup(resource->memory_fd);
+		ret_handle->offset = resource->memory_offset;
+		ret_handle->bytes = resource->size;
+	} else if (ret == -ENXIO) {
+		ret_handle->fd = copy_pages(resource);
+	} else {
+		return ret;
+	}
+	return ret_handle->fd < 0 ? ret_handle->fd : 0;
+}
+
 static int resolve(struct hr_wl_context *context, struct hr_submit *submit, uint32_t type,
 		   uint32_t id, size_t *fd_index, struct br_handle *ret_handle)
 {
@@ -29,8 +61,7 @@ static int resolve(struct hr_wl_context *context, struct hr_submit *submit, uint
 		if (!resource) {
 			return -ENOENT;
 		}
-		ret_handle->fd = br_fd_dup(resource->memory_fd);
-		return ret_handle->fd < 0 ? ret_handle->fd : 0;
+		return resolve_memory(resource, ret_handle);
 	case XD_ITEM_READ_PIPE:
 		return hr_read_pipe_create(context, id, &ret_handle->fd);
 	case XD_ITEM_FD:

@@ -149,7 +149,7 @@ static int find_ring(struct hr_wl_context *context, uint32_t id, struct hr_resou
 	}
 	/* Seals exist only where writing can't block: in memory. Source: fcntl(2), F_GET_SEALS. */
 	if (ring->blob_mem != VIRTIO_GPU_BLOB_MEM_GUEST || ring->size < MIN_RING_BYTES ||
-	    fcntl(ring->memory_fd, F_GET_SEALS) < 0) {
+	    (ring->pages.n_runs == 0 && fcntl(ring->memory_fd, F_GET_SEALS) < 0)) {
 		return -EINVAL;
 	}
 	*ret_ring = ring;

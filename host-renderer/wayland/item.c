@@ -197,11 +197,11 @@ static int image_memory(const struct hr_image *image, uint64_t size, struct hr_m
 	if (size < least || size > round_up(least, MAX_GUEST_PAGE_BYTES)) {
 		return -EINVAL;
 	}
-	int fd = hr_memory_create(size);
-	if (fd < 0) {
-		return fd;
-	}
-	*ret_memory = (struct hr_memory){.fd = fd, .map_info = image->requirements.map_info};
+	*ret_memory = (struct hr_memory){
+		.fd = -1,
+		.fresh = true,
+		.map_info = image->requirements.map_info,
+	};
 	return 0;
 }
 

@@ -99,7 +99,8 @@ static void test_errors(struct guest *guest)
 	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd), BAD);
 	blob.nr_entries = 0;
 	blob.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST;
-	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd), BAD);
+	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), fd),
+		 VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
 	blob.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D;
 	CHECK_EQ(guest_call(guest, &blob, sizeof(blob), -1),
 		 VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID);
