@@ -64,6 +64,7 @@ void hr_device_handle(struct hr_device *device, struct hr_request *request)
 void hr_device_resume(struct hr_device *device)
 {
 	device->push_full = false;
+	device->paused = false;
 	for (size_t i = 0; i < HR_CONTEXT_BUCKETS; i++) {
 		struct hr_context *context;
 		wl_list_for_each (context, &device->contexts[i], link) {

@@ -64,7 +64,8 @@ struct hr_device {
 	uint32_t n_page_runs; /* of all resources */
 	uint64_t host_bytes;  /* of host memory that resources hold */
 	bool push_full;	      /* the front end wants no more packets until hr_device_resume() */
-	uint8_t *scratch;     /* HR_SCRATCH_BYTES, for use within one function */
+	bool paused;	  /* the guest\'s memory is not to be written until hr_device_resume() */
+	uint8_t *scratch; /* HR_SCRATCH_BYTES, for use within one function */
 };
 
 /** A control request on its way through the device. */

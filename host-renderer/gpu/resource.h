@@ -37,6 +37,7 @@ struct hr_resource {
 	uint64_t memory_offset; /* of the first byte in memory_fd */
 	bool fresh;		/* new memory is made for it when it is needed */
 	bool in_window;		/* memory_fd is the front end's window, not owned */
+	uint64_t window_offset; /* the front end's, while mapped */
 	struct hr_pages pages;	/* the guest's; may be none */
 	uint32_t width, height; /* pixels; of 2D resources */
 	bool mapped, has_uuid;

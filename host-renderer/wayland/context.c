@@ -45,7 +45,7 @@ void hr_wl_fail(struct hr_wl_context *context, const char *text)
 
 bool hr_wl_can_emit(const struct hr_wl_context *context)
 {
-	if (context->broken || !context->initialised) {
+	if (context->broken || !context->initialised || context->base.device->paused) {
 		return false;
 	}
 	if (hr_wl_pushes(context)) {
