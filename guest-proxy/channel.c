@@ -280,6 +280,16 @@ static void handle_receive(struct gp_channel *channel, const uint8_t *bytes, siz
 	deliver_resolved(channel);
 }
 
+static int handle_read(struct gp_channel *channel, const struct xd_read_write *head,
+		       const uint8_t *bytes)
+{
+	if (head->identifier < XD_FIRST_READ_PIPE_ID &&
+	    channel->transport->caps.extensions & XD_EXT_PIPE_CREDIT) {
+		return gp_writers_handle_lost(channel, head);
+	}
+	return gp_readers_handle(channel, head, bytes);
+}
+
 /* A whole command of the host; borrowed and no longer changing. */
 static void handle_command(struct gp_channel *channel, const uint8_t *bytes, size_t len,
 			   struct br_handle *fds, size_t n_fds)
@@ -298,7 +308,7 @@ static void handle_command(struct gp_channel *channel, const uint8_t *bytes, siz
 		}
 		memcpy(&head, bytes, sizeof(head));
 		if (head.opaque_data_size > len - sizeof(head) ||
-		    gp_readers_handle(channel, &head, bytes + sizeof(head)) < 0) {
+		    handle_read(channel, &head, bytes + sizeof(head)) < 0) {
 			break;
 		}
 		if (!(channel->transport->caps.extensions & XD_EXT_PIPE_CREDIT)) {

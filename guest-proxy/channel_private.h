@@ -79,6 +79,9 @@ int gp_readers_handle(struct gp_channel *channel, const struct xd_read_write *he
 /** Serve a pipe whose data the host wants: makes it, and returns its write end, owned by the caller,
  * or -errno. */
 int gp_writer_create(struct gp_channel *channel, uint32_t id);
+/** Deal with a READ of a pipe that we write: nobody reads it any more (XD_EXT_PIPE_CREDIT). Returns 0, or
+ * -EPROTO for one that makes no sense. */
+int gp_writers_handle_lost(struct gp_channel *channel, const struct xd_read_write *head);
 /** Close all pipes. */
 void gp_pipes_finish(struct gp_channel *channel);
 

@@ -202,6 +202,36 @@ static void writer_free(struct gp_writer *writer)
 	free(writer);
 }
 
+/* The host takes no more: the program is to get EPIPE, not to wait. */
+static void writer_lose(struct gp_writer *writer)
+{
+	if (writer->source != NULL) {
+		wl_event_source_remove(writer->source);
+		writer->source = NULL;
+	}
+	br_fd_clear(&writer->fd);
+	if (writer->in_flight == 0) {
+		writer_free(writer);
+	}
+}
+
+int gp_writers_handle_lost(struct gp_channel *channel, const struct xd_read_write *head)
+{
+	struct gp_writer *writer;
+	if (head->identifier >= XD_FIRST_READ_PIPE_ID || head->hang_up == 0 ||
+	    head->opaque_data_size != 0) {
+		return -EPROTO;
+	}
+	/* One that has ended meanwhile is none. */
+	wl_list_for_each (writer, &channel->writers, link) {
+		if (writer->id == head->identifier) {
+			writer_lose(writer);
+			break;
+		}
+	}
+	return 0;
+}
+
 static void handle_write_fence(void *data, int err)
 {
 	struct write_fence *fence = data;
@@ -211,16 +241,8 @@ static void handle_write_fence(void *data, int err)
 	if (writer->channel->destroyed) {
 		return;
 	}
-	if (err < 0 && writer->source != NULL) {
-		/* The host takes no more: the program must not wait for it. */
-		wl_event_source_remove(writer->source);
-		writer->source = NULL;
-		br_fd_clear(&writer->fd);
-	}
-	if (writer->source == NULL) {
-		if (writer->in_flight == 0) {
-			writer_free(writer);
-		}
+	if (err < 0 || writer->source == NULL) {
+		writer_lose(writer);
 	} else if (writer->in_flight < BR_PIPE_WINDOW_BYTES) {
 		(void)wl_event_source_fd_update(writer->source, WL_EVENT_READABLE);
 	}

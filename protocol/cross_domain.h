@@ -54,7 +54,8 @@ enum xd_item_type {
 /** Extensions of Causeway, offered in struct xd_capset_ext and chosen with XD_CMD_ENABLE. None is
  * needed for correctness. */
 enum xd_ext {
-	/* READ is sent for a pipe only while the guest has granted it bytes. */
+	/* READ is sent for a pipe only while the guest has granted it bytes. A READ for a pipe that the
+	 * guest writes, with hang_up and no bytes, says that nobody reads it any more. */
 	XD_EXT_PIPE_CREDIT = 1 << 0,
 	/* RECEIVE and READ are pushed as packets (struct sk_push), gated by granted bytes; no
 	 * mailbox, no POLL. Socket front end only. */

@@ -87,7 +87,7 @@ static bool emit_one(struct hr_wl_context *context)
 	if (context->event_was_last && !hr_wl_pushes(context) && hr_read_pipes_emit(context)) {
 		return true;
 	}
-	if (hr_channel_emit(context)) {
+	if (hr_channel_emit(context) || hr_write_pipes_emit(context)) {
 		return true;
 	}
 	return !hr_wl_pushes(context) && hr_read_pipes_emit(context);

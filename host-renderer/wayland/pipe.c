@@ -198,27 +198,6 @@ static void write_pipe_destroy(struct hr_write_pipe *pipe)
 	free(pipe);
 }
 
-int hr_write_pipe_create_take(struct hr_wl_context *context, int *fd, uint32_t *ret_id)
-{
-	if (context->n_pipes >= BR_LIMIT_PIPES) {
-		return -ENOSPC;
-	}
-	struct hr_write_pipe *pipe = calloc(1, sizeof(*pipe));
-	int ret = pipe ? hr_items_next_id(&context->items, &pipe->id) : -ENOMEM;
-	ret = ret < 0 ? ret : br_sink_init_take(&pipe->sink, fd);
-	if (ret < 0) {
-		free(pipe);
-		return ret;
-	}
-	pipe->context = context;
-	br_stream_init(&pipe->queue, BR_LIMIT_PIPE_QUEUE_BYTES, 0);
-	wl_list_init(&pipe->fences);
-	wl_list_insert(&context->write_pipes, &pipe->link);
-	context->n_pipes++;
-	*ret_id = pipe->id;
-	return 0;
-}
-
 /* Write until all is written or the pipe is full. Returns the bytes written, or -errno when the
  * reader has gone. */
 static ssize_t write_some(const struct br_sink *sink, const uint8_t *bytes, size_t len)
@@ -237,15 +216,58 @@ static ssize_t write_some(const struct br_sink *sink, const uint8_t *bytes, size
 	return (ssize_t)done;
 }
 
+/* Nobody reads any more. Whoever writes in the guest has to learn it, as from a pipe of its own. */
+static void write_pipe_lose(struct hr_write_pipe *pipe)
+{
+	struct hr_wl_context *context = pipe->context;
+	if (pipe->hang_up || !(context->extensions & XD_EXT_PIPE_CREDIT)) {
+		write_pipe_destroy(pipe);
+		return;
+	}
+	pipe->lost = true;
+	stop_polling(&pipe->source);
+	br_sink_finish(&pipe->sink);
+	br_stream_consume(&pipe->queue, br_stream_bytes(&pipe->queue));
+	hr_fence_complete_all(&pipe->fences);
+	hr_wl_pump(context);
+}
+
+bool hr_write_pipes_emit(struct hr_wl_context *context)
+{
+	struct hr_write_pipe *pipe;
+	if (!hr_wl_can_emit(context)) {
+		return false;
+	}
+	wl_list_for_each (pipe, &context->write_pipes, link) {
+		if (!pipe->lost) {
+			continue;
+		}
+		struct xd_read_write head = {
+			.hdr = {.cmd = XD_CMD_READ},
+			.identifier = pipe->id,
+			.hang_up = 1,
+		};
+		struct iovec iov = {.iov_base = &head, .iov_len = sizeof(head)};
+		write_pipe_destroy(pipe);
+		hr_wl_emit(context, &iov, 1, NULL, 0);
+		return true;
+	}
+	return false;
+}
+
 static int on_writable(int fd, uint32_t mask, void *data)
 {
 	(void)fd;
-	(void)mask;
 	struct hr_write_pipe *pipe = data;
-	ssize_t n = write_some(&pipe->sink, br_stream_peek(&pipe->queue),
+	ssize_t n = 0;
+	if (!br_stream_empty(&pipe->queue)) {
+		n = write_some(&pipe->sink, br_stream_peek(&pipe->queue),
 			       br_stream_bytes(&pipe->queue));
+	} else if (mask & (WL_EVENT_ERROR | WL_EVENT_HANGUP)) {
+		n = -EPIPE;
+	}
 	if (n < 0) {
-		write_pipe_destroy(pipe);
+		write_pipe_lose(pipe);
 		return 0;
 	}
 	br_stream_consume(&pipe->queue, (size_t)n);
@@ -254,7 +276,7 @@ static int on_writable(int fd, uint32_t mask, void *data)
 			write_pipe_destroy(pipe);
 			return 0;
 		}
-		stop_polling(&pipe->source);
+		(void)wl_event_source_fd_update(pipe->source, 0);
 	}
 	if (br_stream_bytes(&pipe->queue) < BR_PIPE_WINDOW_BYTES / 2) {
 		hr_fence_complete_all(&pipe->fences);
@@ -265,12 +287,36 @@ static int on_writable(int fd, uint32_t mask, void *data)
 static int enqueue(struct hr_write_pipe *pipe, const uint8_t *bytes, size_t len)
 {
 	int ret = br_stream_write(&pipe->queue, bytes, len);
-	if (ret == 0 && !pipe->source) {
-		pipe->source = wl_event_loop_add_fd(loop(pipe->context), pipe->sink.fd,
-						    WL_EVENT_WRITABLE, on_writable, pipe);
-		ret = pipe->source ? 0 : -ENOMEM;
+	if (ret == 0) {
+		ret = pipe->source && wl_event_source_fd_update(pipe->source, WL_EVENT_WRITABLE) ==
+					      0
+			      ? 0
+			      : -ENOMEM;
 	}
 	return ret;
+}
+
+int hr_write_pipe_create_take(struct hr_wl_context *context, int *fd, uint32_t *ret_id)
+{
+	if (context->n_pipes >= BR_LIMIT_PIPES) {
+		return -ENOSPC;
+	}
+	struct hr_write_pipe *pipe = calloc(1, sizeof(*pipe));
+	int ret = pipe ? hr_items_next_id(&context->items, &pipe->id) : -ENOMEM;
+	ret = ret < 0 ? ret : br_sink_init_take(&pipe->sink, fd);
+	if (ret < 0) {
+		free(pipe);
+		return ret;
+	}
+	pipe->context = context;
+	br_stream_init(&pipe->queue, BR_LIMIT_PIPE_QUEUE_BYTES, 0);
+	wl_list_init(&pipe->fences);
+	/* For the end of its reader. Files can't be polled, and need not be. */
+	pipe->source = wl_event_loop_add_fd(loop(context), pipe->sink.fd, 0, on_writable, pipe);
+	wl_list_insert(&context->write_pipes, &pipe->link);
+	context->n_pipes++;
+	*ret_id = pipe->id;
+	return 0;
 }
 
 static struct hr_write_pipe *find_write_pipe(struct hr_wl_context *context, uint32_t id)
@@ -294,11 +340,18 @@ int hr_write_pipe_write(struct hr_wl_context *context, uint32_t id, const uint8_
 	if (pipe->hang_up) {
 		return -EINVAL;
 	}
+	if (pipe->lost) {
+		if (hang_up) {
+			write_pipe_destroy(pipe);
+		}
+		return 0;
+	}
 	size_t done = 0;
 	if (br_stream_empty(&pipe->queue)) {
 		ssize_t n = write_some(&pipe->sink, bytes, len);
 		if (n < 0) {
-			write_pipe_destroy(pipe);
+			pipe->hang_up = hang_up;
+			write_pipe_lose(pipe);
 			return 0;
 		}
 		done = (size_t)n;

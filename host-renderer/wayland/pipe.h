@@ -34,7 +34,8 @@ struct hr_write_pipe {
 	struct br_sink sink;
 	struct br_stream queue;		/* bytes only */
 	bool hang_up;			/* close when the queue is written */
-	struct wl_event_source *source; /* NULL while nothing is queued */
+	bool lost;			/* nobody reads: the guest is to be told */
+	struct wl_event_source *source; /* NULL once lost, or if it can't be polled */
 	struct wl_list fences;		/* hr_fence.link: wait until the queue is short */
 };
 
@@ -59,6 +60,10 @@ int hr_write_pipe_create_take(struct hr_wl_context *context, int *fd, uint32_t *
  * Returns 0; -EINVAL for an id that was never given out; -ENOSPC more than the queue takes. */
 int hr_write_pipe_write(struct hr_wl_context *context, uint32_t id, const uint8_t *bytes,
 			size_t len, bool hang_up);
+
+/** Tell the guest of one pipe that nobody reads any more (XD_EXT_PIPE_CREDIT). Returns false if there was
+ * nothing to tell. */
+bool hr_write_pipes_emit(struct hr_wl_context *context);
 
 /** The pipe with this id if its queue is too long for more; else NULL. */
 struct hr_write_pipe *hr_write_pipe_find_full(struct hr_wl_context *context, uint32_t id);

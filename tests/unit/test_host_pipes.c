@@ -158,9 +158,17 @@ static void test_write_pipe(struct guest *guest)
 	close(slow);
 	close(fast);
 
-	/* A reader that died is nobody's error; more than the bound is. */
+	/* A reader that died is nobody's error, and told of, whether something is written or not; more
+	 * than the bound is an error. */
 	int dead = open_write_pipe(guest, &fast_id);
 	close(dead);
+	struct xd_read_write lost;
+	CHECK(guest_receive(guest));
+	CHECK(guest->packet.type == SK_PUSH && guest->len == sizeof(lost));
+	memcpy(&lost, guest->bytes, sizeof(lost));
+	CHECK_EQ(lost.hdr.cmd, XD_CMD_READ);
+	CHECK_EQ(lost.identifier, fast_id);
+	CHECK(lost.hang_up == 1 && lost.opaque_data_size == 0);
 	guest_write(guest, fast_id, 0, 1000, false);
 	CHECK(guest_receive(guest) && guest_type(guest) == OK);
 	guest_write(guest, fast_id, 0, 1000, true);
