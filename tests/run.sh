@@ -4,7 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$here")
-all_suites="unit golden integration fuzz bench"
+all_suites="unit golden integration vm fuzz bench"
 
 usage() {
 	cat <<-USAGE
@@ -15,6 +15,8 @@ usage() {
 	  unit, golden   C and scanner tests, in the plain build and under ASan and UBSan
 	  integration    real programs on headless compositors; the bridge under ASan and UBSan, and the
 	                 tests that measure memory once more in the plain build
+	  vm             the bridge under ASan and UBSan between a virtual machine (QEMU with the
+	                 environment's kernel; under KVM where that works) and headless compositors
 	  fuzz           every fuzzer for CAUSEWAY_FUZZ_SECONDS (60) seconds
 	  bench          one short repetition, to see that the benchmarks run; for figures see
 	                 tests/bench/bench.py --help
@@ -98,6 +100,12 @@ integration() {
 		--junitxml="$results/$name.xml" "$@" ${CAUSEWAY_PYTEST:-} tests/integration
 }
 
+vm() {
+	# shellcheck disable=SC2086 # words of the user's own
+	CAUSEWAY_BUILD=$checkout/build-asan python3 -m pytest -p no:cacheprovider -q -rs --timeout 240 \
+		--junitxml="$results/vm.xml" ${CAUSEWAY_PYTEST:-} tests/vm
+}
+
 bench_smoke() {
 	python3 tests/bench/bench.py --build build --repetitions 1 --junit "$results/bench.xml"
 }
@@ -110,13 +118,16 @@ wanted golden && suite_args+=(--suite golden)
 if build build && [ ${#suite_args[@]} -gt 0 ]; then
 	step "unit and golden" meson_tests build unit-plain "${suite_args[@]}"
 fi
-if wanted unit || wanted golden || wanted integration; then
+if wanted unit || wanted golden || wanted integration || wanted vm; then
 	if build build-asan "${sanitizers[@]}"; then
 		if [ ${#suite_args[@]} -gt 0 ]; then
 			step "unit and golden, sanitized" meson_tests build-asan unit-asan "${suite_args[@]}" -t 3
 		fi
 		if wanted integration; then
 			step "integration, sanitized" integration build-asan integration-asan
+		fi
+		if wanted vm; then
+			step "vm" vm
 		fi
 	fi
 fi

@@ -53,8 +53,7 @@ class Weston:
 
 def globals_text(rig, display):
     """What wayland-info says."""
-    done = subprocess.run(["wayland-info"], env=dict(rig.env, WAYLAND_DISPLAY=display), text=True,
-                          capture_output=True, timeout=lab.DEADLINE, check=False)
+    done = rig.run(["wayland-info"], dict(rig.env, WAYLAND_DISPLAY=display))
     assert done.returncode == 0, (display, done.stderr)
     return done.stdout
 

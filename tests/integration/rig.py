@@ -68,16 +68,19 @@ def wait_until(ready, what, deadline=None):
 
 
 class Process:
-    """A process whose lines on stdout (and stderr, apart) are kept and can be waited for."""
+    """A process whose lines on stdout (and stderr, apart) are kept and can be waited for.
 
-    def __init__(self, argv, env=None, **kwargs):
+    popen: something with Popen's interface that is the process already, if it isn't one of ours.
+    """
+
+    def __init__(self, argv, env=None, popen=None, **kwargs):
         self.name = os.path.basename(argv[0])
         self.argv = argv
         self.lines = []
         self.errors = []
         self.at = 0
         self.changed = threading.Condition()
-        self.popen = subprocess.Popen(
+        self.popen = popen or subprocess.Popen(
             argv, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, errors="replace", bufsize=1, **kwargs)
         self.pid = self.popen.pid
@@ -356,6 +359,11 @@ class Rig:
         process = Process(argv, env or self.env, **kwargs)
         self.started.append(process)
         return process
+
+    def run(self, argv, env):
+        """A program from start to end, with its text."""
+        return subprocess.run(argv, env=env, text=True, capture_output=True, timeout=DEADLINE,
+                              check=False)
 
     def sway(self, **kwargs):
         return Sway(self, **kwargs)

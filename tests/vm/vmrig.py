@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""The rig of the integration tests with the guest side in a virtual machine.
+
+A Machine is QEMU with its causeway-host, which may outlive a test's compositor: it connects each guest
+program to whatever a link names at that moment. A VmRig is a lab.Rig that starts programs for a guest's
+display in the guest, so the integration tests' helpers work unchanged.
+"""
+import os
+import pathlib
+import tempfile
+
+import boot
+import guest
+import rig as lab
+
+
+class Machine:
+    """A booted guest with our device."""
+
+    def __init__(self, host_args=(), **options):
+        self.rig = lab.Rig(tempfile.mkdtemp(prefix="cw-"))
+        self.link = self.rig.dir / "compositor"
+        self.socket = str(self.rig.dir / "gpu.sock")
+        self.vm = None
+        self.number = 0
+        try:
+            env = {k: v for k, v in self.rig.env.items() if k != "WAYLAND_DISPLAY"}
+            self.host = self.rig.start(
+                [lab.program("causeway-host"), "--vhost-user", self.socket, "--wayland-display",
+                 str(self.link), "--app-id-prefix", "", "--title-mark", "", *host_args], env)
+            lab.Bridge._wait_socket(self.socket, self.host)
+            self.vm = guest.Guest(boot.gpu_arguments(self.socket), **options)
+        except BaseException:
+            self.finish()
+            raise
+        self.load_driver()
+
+    def load_driver(self):
+        self.vm.run(["modprobe", "virtio-gpu"], check=True)
+
+    def connect(self, path):
+        """New guest programs get this compositor."""
+        new = self.rig.dir / "compositor.new"
+        new.symlink_to(path)
+        new.rename(self.link)
+
+    def alive(self):
+        """QEMU and the device's process have to live through everything."""
+        assert self.vm.running(), self.vm.report()
+        assert self.host.running(), self.host.errors[-20:]
+
+    def finish(self):
+        if self.vm:
+            print(self.vm.report())
+            self.vm.finish()
+        self.rig.finish()
+
+
+class VmBridge(lab.Bridge):
+    """causeway-guest in the guest; the machine's causeway-host is at the other end."""
+
+    def __init__(self, rig, compositor, guest_args=()):
+        self.machine = rig.machine
+        super().__init__(rig, compositor, guest_args, kind="causeway")
+
+    def start_host(self):
+        self.machine.number += 1
+        self.display = f"guest-{self.machine.number}"
+        self.machine.connect(self.rig.dir / self.compositor.display)
+        self.host = self.machine.host
+
+    def start_guest(self):
+        argv = [lab.program("causeway-guest"), "--transport", "virtgpu", "--socket", self.display,
+                *self.guest_args]
+        self.guest = self.rig.start_in_guest(argv, self.rig.env)
+        path = f"{guest.ENV['XDG_RUNTIME_DIR']}/{self.display}"
+        lab.wait_until(lambda: self._listening(path), f"a socket at {path} in the guest")
+        self.rig.displays.add(self.display)
+
+    def _listening(self, path):
+        assert self.guest.running(), f"{self.guest.argv} ended: {self.guest.errors[-10:]}"
+        rows = self.machine.vm.read("/proc/net/unix").decode().splitlines()
+        return path in {row.split()[-1] for row in rows if row.split()[3] == "00010000"}
+
+
+class VmRig(lab.Rig):
+    """One test's processes, in the guest and beside it."""
+
+    def __init__(self, machine):
+        super().__init__(tempfile.mkdtemp(prefix="cw-"))
+        self.machine = machine
+        self.vm = machine.vm
+        self.displays = set()
+
+    def _guest_env(self, env):
+        return {k: v for k, v in {**env, **guest.ENV, "HOME": env.get("HOME", "/root")}.items()
+                if not k.startswith("PYTEST") and (k != "WAYLAND_DISPLAY" or v in self.displays)}
+
+    def start_in_guest(self, argv, env, cwd="/"):
+        if cwd != "/":
+            self.vm.ship(cwd)
+        process = lab.Process(argv, popen=self.vm.popen(argv, self._guest_env(env), cwd))
+        self.started.append(process)
+        return process
+
+    def start(self, argv, env=None, **kwargs):
+        if env and env.get("WAYLAND_DISPLAY") in self.displays:
+            return self.start_in_guest(argv, env, **kwargs)
+        return super().start(argv, env, **kwargs)
+
+    def run(self, argv, env):
+        if env.get("WAYLAND_DISPLAY") in self.displays:
+            return self.vm.run(argv, self._guest_env(env))
+        return super().run(argv, env)
+
+    def bridge(self, compositor, **kwargs):
+        return VmBridge(self, compositor, **kwargs)
+
+    def finish(self):
+        try:
+            super().finish()
+        except guest.GuestError:
+            # Of a guest that is gone; what the test itself says matters more.
+            if self.vm.running():
+                raise
+        self.machine.alive()
+
+
+def counts(process):
+    """(open fds, anonymous memory in KiB) of a process, of the guest's or the host's."""
+    vm = getattr(process.popen, "vm", None)
+    if not vm:
+        return lab.counts(process)
+    status = vm.read(f"/proc/{process.pid}/status").decode()
+    rss = next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:"))
+    return len(vm.ask("list", path=f"/proc/{process.pid}/fd")), int(rss)
