@@ -65,6 +65,13 @@ static void finish(struct allocation *allocation, int err, struct gp_blob *blob)
 	free(allocation);
 }
 
+/* The host has memory of its own: it gets what was written, ahead of the messages that tell of it. */
+static int handle_written(struct gp_blob *base, const struct gp_rows *rows)
+{
+	struct blob *blob = (struct blob *)base;
+	return blob->resource != NULL ? gp_resource_transfer(blob->resource, rows) : 0;
+}
+
 static void handle_created(void *data, int err, struct gp_resource *resource)
 {
 	struct allocation *allocation = data;
@@ -88,6 +95,7 @@ static void handle_created(void *data, int err, struct gp_resource *resource)
 					      .res_id = resource->id,
 					      .size = resource->size,
 					      .map = resource->map};
+		blob->base.written = resource->needs_transfer ? handle_written : NULL;
 		blob->resource = resource;
 		wl_list_insert(&channel->blobs, &blob->link);
 	}
@@ -102,8 +110,8 @@ static void create(struct allocation *allocation, uint32_t blob_id, uint64_t siz
 	struct gp_channel *channel = allocation->channel;
 	wl_list_remove(&allocation->link);
 	wl_list_init(&allocation->link);
-	int ret = gp_resource_create_host(channel->context, blob_id, size, handle_created,
-					  allocation);
+	int ret = gp_resource_create_host(channel->context, blob_id, size, GP_HOST_IMAGE,
+					  handle_created, allocation);
 	if (ret < 0) {
 		finish(allocation, ret, NULL);
 	}
@@ -172,8 +180,14 @@ static void ask_next(struct gp_channel *channel)
 			.drm_format = DRM_FORMAT_R8,
 			.flags = GBM_BO_USE_SCANOUT | GBM_BO_USE_LINEAR,
 		};
-		int ret = gp_channel_submit(channel, &query, sizeof(query), NULL, 0, handle_answer,
-					    channel);
+		const struct gp_command command = {
+			.head = &query,
+			.head_bytes = sizeof(query),
+			.ring = XD_RING_QUERY,
+			.done = handle_answer,
+			.data = channel,
+		};
+		int ret = gp_channel_submit(channel, &command);
 		if (ret == 0) {
 			break;
 		}

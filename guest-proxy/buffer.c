@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "transport.h"
+
 #define FOURCC(a, b, c, d)                                                                         \
 	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
@@ -104,13 +106,18 @@ struct gp_blob *gp_buffer_destroy(struct gp_buffer *buffer)
 	return blob;
 }
 
-static void copy(struct gp_buffer *buffer, uint64_t at, uint64_t bytes)
+/* Copy rows, and let the host see them. */
+static int copy(struct gp_buffer *buffer, const struct gp_rows *rows)
 {
-	memcpy(buffer->blob->map + at, buffer->mapping->bytes + at, bytes);
-	buffer->stats->copied_bytes += bytes;
+	uint64_t at = rows->offset;
+	for (uint32_t i = 0; i < rows->count; i++, at += rows->stride) {
+		memcpy(buffer->blob->map + at, buffer->mapping->bytes + at, rows->bytes);
+	}
+	buffer->stats->copied_bytes += (uint64_t)rows->bytes * rows->count;
+	return buffer->blob->written ? buffer->blob->written(buffer->blob, rows) : 0;
 }
 
-static void copy_whole(struct gp_buffer *buffer, uint32_t pixel_bytes)
+static int copy_whole(struct gp_buffer *buffer, uint32_t pixel_bytes)
 {
 	const struct gp_buffer_geometry *g = &buffer->geometry;
 	uint64_t at = (uint64_t)g->offset;
@@ -121,24 +128,30 @@ static void copy_whole(struct gp_buffer *buffer, uint32_t pixel_bytes)
 		uint64_t rest = (size < buffer->blob->size ? size : buffer->blob->size) - at;
 		bytes = bytes * 3 < rest ? bytes * 3 : rest;
 	}
-	copy(buffer, at, bytes);
+	const struct gp_rows rows = {.offset = (uint32_t)at,
+				     .stride = (uint32_t)bytes,
+				     .bytes = (uint32_t)bytes,
+				     .count = 1};
 	buffer->stats->full_frames++;
+	return copy(buffer, &rows);
 }
 
-static void copy_rect(struct gp_buffer *buffer, const struct gp_rect *rect, uint64_t pixel_bytes)
+static int copy_rect(struct gp_buffer *buffer, const struct gp_rect *rect, uint32_t pixel_bytes)
 {
-	uint64_t stride = (uint64_t)buffer->geometry.stride;
-	uint64_t at = (uint64_t)buffer->geometry.offset + (uint64_t)rect->y0 * stride +
-		      (uint64_t)rect->x0 * pixel_bytes;
-	uint64_t bytes = (uint64_t)(rect->x1 - rect->x0) * pixel_bytes;
-	uint64_t rows = (uint64_t)(rect->y1 - rect->y0);
-	if (bytes == stride) {
-		copy(buffer, at, bytes * rows);
-		return;
+	uint32_t stride = (uint32_t)buffer->geometry.stride;
+	struct gp_rows rows = {
+		.offset = (uint32_t)buffer->geometry.offset + (uint32_t)rect->y0 * stride +
+			  (uint32_t)rect->x0 * pixel_bytes,
+		.stride = stride,
+		.bytes = (uint32_t)(rect->x1 - rect->x0) * pixel_bytes,
+		.count = (uint32_t)(rect->y1 - rect->y0),
+	};
+	if (rows.bytes == stride) {
+		rows.bytes *= rows.count;
+		rows.stride = rows.bytes;
+		rows.count = 1;
 	}
-	for (; rows > 0; rows--, at += stride) {
-		copy(buffer, at, bytes);
-	}
+	return copy(buffer, &rows);
 }
 
 int gp_buffer_sync(struct gp_buffer *buffer)
@@ -147,17 +160,18 @@ int gp_buffer_sync(struct gp_buffer *buffer)
 	const struct gp_rect all = {0, 0, g->width, g->height};
 	uint32_t pixel_bytes = gp_format_bytes(g->format);
 	bool rows_fit = (uint64_t)g->width * pixel_bytes <= (uint64_t)g->stride;
+	int ret = 0;
 	if (buffer->whole || (buffer->damage.count > 0 && (pixel_bytes == 0 || !rows_fit))) {
-		copy_whole(buffer, pixel_bytes);
+		ret = copy_whole(buffer, pixel_bytes);
 	} else {
-		for (uint32_t i = 0; i < buffer->damage.count; i++) {
+		for (uint32_t i = 0; ret == 0 && i < buffer->damage.count; i++) {
 			struct gp_rect rect = gp_rect_intersect(&buffer->damage.rects[i], &all);
 			if (!gp_rect_empty(&rect)) {
-				copy_rect(buffer, &rect, pixel_bytes);
+				ret = copy_rect(buffer, &rect, pixel_bytes);
 			}
 		}
 	}
 	buffer->whole = false;
 	gp_damage_clear(&buffer->damage);
-	return buffer->mapping->broken ? -EFAULT : 0;
+	return buffer->mapping->broken ? -EFAULT : ret;
 }

@@ -57,7 +57,7 @@ struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *b
 struct gp_blob *gp_buffer_destroy(struct gp_buffer *buffer);
 
 /** Copy what differs to the host's side, and note that nothing differs any more.
- * Returns 0; -EFAULT the client's file is shorter than its pool. */
+ * Returns 0; -EFAULT the client's file is shorter than its pool; else -errno, the host can't be reached. */
 int gp_buffer_sync(struct gp_buffer *buffer);
 
 /** Bytes per pixel of a format with a single plane of whole pixels; 0 for all others. Source:

@@ -68,19 +68,31 @@ void gp_channel_close(struct gp_channel *channel, const char *reason)
 	channel->events->closed(channel->data, reason);
 }
 
-int gp_channel_submit(struct gp_channel *channel, const void *head, size_t head_bytes,
-		      const void *body, size_t body_bytes, gp_fence_fn done, void *data)
+int gp_channel_send_ring(const struct gp_channel *channel)
+{
+	return channel->transport->caps.rings > XD_RING_SEND ? XD_RING_SEND : XD_RING_QUERY;
+}
+
+int gp_channel_pipe_ring(const struct gp_channel *channel, uint32_t id)
+{
+	uint32_t rings = channel->transport->caps.rings;
+	return rings > XD_RING_FIRST_PIPE
+		       ? (int)(XD_RING_FIRST_PIPE + id % (rings - XD_RING_FIRST_PIPE))
+		       : gp_channel_send_ring(channel);
+}
+
+int gp_channel_submit(struct gp_channel *channel, const struct gp_command *command)
 {
 	const struct iovec iov[] = {
-		{.iov_base = (void *)head, .iov_len = head_bytes},
-		{.iov_base = (void *)body, .iov_len = body_bytes},
+		{.iov_base = (void *)command->head, .iov_len = command->head_bytes},
+		{.iov_base = (void *)command->body, .iov_len = command->body_bytes},
 	};
 	const struct gp_submit submit = {
 		.iov = iov,
-		.n_iov = body_bytes > 0 ? 2 : 1,
-		.ring_idx = XD_RING_QUERY,
-		.done = done,
-		.data = data,
+		.n_iov = command->body_bytes > 0 ? 2 : 1,
+		.ring_idx = command->ring,
+		.done = command->done,
+		.data = command->data,
 	};
 	return gp_context_submit(channel->context, &submit);
 }
@@ -93,7 +105,8 @@ void gp_channel_grant(struct gp_channel *channel, uint32_t id, uint32_t bytes)
 		.bytes = bytes,
 	};
 	/* A connection that is gone is reported by its reading side. */
-	(void)gp_channel_submit(channel, &grant, sizeof(grant), NULL, 0, NULL, NULL);
+	const struct gp_command command = {.head = &grant, .head_bytes = sizeof(grant)};
+	(void)gp_channel_submit(channel, &command);
 }
 
 /* --- from the host --- */
@@ -181,8 +194,8 @@ static int map_item(struct receive *receive, size_t index, uint32_t id, uint32_t
 		return -ENOMEM;
 	}
 	*item = (struct receive_item){.receive = receive, .index = index};
-	int ret = gp_resource_create_host(receive->channel->context, id, size, handle_item_mapped,
-					  item);
+	int ret = gp_resource_create_host(receive->channel->context, id, size, GP_HOST_ITEM,
+					  handle_item_mapped, item);
 	if (ret < 0) {
 		free(item);
 		return ret;
@@ -504,7 +517,7 @@ static int submit_send(struct gp_channel *channel, struct send *send, const uint
 		.n_iov = 2,
 		.fds = send->fds,
 		.n_fds = send->n_fds,
-		.ring_idx = XD_RING_QUERY,
+		.ring_idx = gp_channel_send_ring(channel),
 	};
 	struct send_fence *fence = NULL;
 	uint32_t weight = (uint32_t)sizeof(send->head) + send->head.opaque_data_size +
@@ -604,9 +617,13 @@ static int send_init(struct gp_channel *channel)
 		.bytes = BR_CHANNEL_WINDOW_BYTES,
 	};
 	size_t skip = caps->extensions != 0 ? 0 : sizeof(commands.enable);
-	return gp_channel_submit(channel, (const uint8_t *)&commands + skip,
-				 offsetof(typeof(commands), init) + sizeof(commands.init) - skip,
-				 &grant, pushes(channel) ? sizeof(grant) : 0, NULL, NULL);
+	const struct gp_command command = {
+		.head = (const uint8_t *)&commands + skip,
+		.head_bytes = offsetof(typeof(commands), init) + sizeof(commands.init) - skip,
+		.body = &grant,
+		.body_bytes = pushes(channel) ? sizeof(grant) : 0,
+	};
+	return gp_channel_submit(channel, &command);
 }
 
 static int start(struct gp_channel *channel)

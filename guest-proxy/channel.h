@@ -13,8 +13,9 @@
 
 #include "stream.h"
 
-struct gp_transport;
 struct gp_channel;
+struct gp_rows;
+struct gp_transport;
 
 /** What a channel tells its client. A callback may destroy the channel. */
 struct gp_channel_events {
@@ -33,6 +34,9 @@ struct gp_blob {
 	uint32_t res_id; /* virtio-gpu resource */
 	uint64_t size;	 /* bytes, at least what was asked for, whole pages */
 	uint8_t *map;	 /* size bytes, readable and writable */
+	/* To be called for what was written before the host is told of it; NULL: it sees map itself.
+	 * Returns 0 or -errno. */
+	int (*written)(struct gp_blob *blob, const struct gp_rows *rows);
 };
 
 /** Open a context and start its channel. What the host sends is appended to `in` (borrowed, outlives

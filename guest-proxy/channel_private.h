@@ -60,9 +60,23 @@ void gp_channel_close(struct gp_channel *channel, const char *reason);
 void gp_channel_enter(struct gp_channel *channel);
 bool gp_channel_leave(struct gp_channel *channel);
 
-/** Send one command in up to two parts; done may be NULL (no fence). Failure closes the channel. */
-int gp_channel_submit(struct gp_channel *channel, const void *head, size_t head_bytes,
-		      const void *body, size_t body_bytes, gp_fence_fn done, void *data);
+/** The ring for fences of SENDs: their own where the host has so many. */
+int gp_channel_send_ring(const struct gp_channel *channel);
+
+/** The ring for fences of a write pipe, by its id. */
+int gp_channel_pipe_ring(const struct gp_channel *channel, uint32_t id);
+
+/** A command in up to two parts. */
+struct gp_command {
+	const void *head, *body; /* borrowed */
+	size_t head_bytes, body_bytes;
+	int ring;	  /* of the fence */
+	gp_fence_fn done; /* NULL: no fence */
+	void *data;
+};
+
+/** Send one command. Failure closes the channel. */
+int gp_channel_submit(struct gp_channel *channel, const struct gp_command *command);
 
 /** Send a grant of bytes: for a pipe, or for the channel with id 0. */
 void gp_channel_grant(struct gp_channel *channel, uint32_t id, uint32_t bytes);

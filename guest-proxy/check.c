@@ -187,19 +187,19 @@ static bool check_globals(struct gp_transport *transport, struct wl_event_loop *
 static bool check_host(const struct gp_options *options, struct wl_event_loop *loop)
 {
 	struct gp_transport *transport = NULL;
-	if (options->host_path == NULL) {
-		return missing("transport", "none given",
-			       "give --transport socket:PATH, the socket of causeway-host "
-			       "--socket PATH");
-	}
 	const struct gp_transport_options wanted = {.extensions = options->extensions};
-	int ret = gp_transport_socket_create(loop, options->host_path, &wanted, &transport);
+	const char *advice;
+	int ret = gp_transport_create(loop, options, &wanted, &transport, &advice);
 	if (ret < 0) {
 		char text[192];
-		snprintf(text, sizeof(text), "socket:%s: %s", options->host_path, strerror(-ret));
-		return missing("transport", text, "start causeway-host --socket with this path");
+		bool virtgpu = options->transport == GP_TRANSPORT_VIRTGPU;
+		snprintf(text, sizeof(text), "%s%s: %s", virtgpu ? "virtgpu" : "socket:",
+			 options->host_path != NULL ? options->host_path : "", strerror(-ret));
+		return missing("transport", text,
+			       advice != NULL ? advice
+					      : "start causeway-host --socket with this path");
 	}
-	(void)ok("transport", options->host_path);
+	(void)ok("transport", options->host_path != NULL ? options->host_path : "virtgpu");
 	bool found = check_globals(transport, loop);
 	gp_transport_destroy(transport);
 	return found;
@@ -209,6 +209,5 @@ int gp_check(const struct gp_options *options, struct wl_event_loop *loop)
 {
 	bool complete = check_runtime_dir();
 	complete = check_host(options, loop) && complete;
-	printf("note     virtio-gpu render node: not yet in this version\n");
 	return complete ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -67,9 +67,13 @@ int gp_server_get_link(struct gp_server *server, struct gp_link **ret_link)
 		.data = link,
 	};
 	link->server = server;
-	int ret = gp_transport_socket_create(server->loop, server->options->host_path, &wanted,
-					     &link->transport);
+	const char *advice;
+	int ret = gp_transport_create(server->loop, server->options, &wanted, &link->transport,
+				      &advice);
 	if (ret < 0) {
+		if (advice != NULL) {
+			br_log(BR_LOG_WARN, "guest: %s", advice);
+		}
 		free(link);
 		return ret;
 	}

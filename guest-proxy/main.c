@@ -16,6 +16,7 @@
 #include "server.h"
 #include "systemd.h"
 #include "trace.h"
+#include "transport.h"
 
 struct program {
 	struct gp_options options;
@@ -94,9 +95,31 @@ static int start_app(struct program *program)
 	return ret;
 }
 
+/* A virtual machine without the device is better told at once than by every program. */
+static int check_way(const struct gp_options *options)
+{
+	char path[64];
+	if (options->transport != GP_TRANSPORT_VIRTGPU) {
+		return 0;
+	}
+	const char *advice = gp_transport_virtgpu_probe(options->host_path, path);
+	if (advice == NULL) {
+		br_log(BR_LOG_INFO, "guest: the way to the host is %s", path);
+		return 0;
+	}
+	br_log(BR_LOG_ERROR,
+	       "guest: %s%s%s; or, where there is no virtual machine, give --transport "
+	       "socket:PATH, the socket of causeway-host --socket PATH",
+	       path, path[0] != '\0' ? ": " : "", advice);
+	return -ENODEV;
+}
+
 /* Returns the exit status. */
 static int run(struct program *program)
 {
+	if (check_way(&program->options) < 0) {
+		return EXIT_FAILURE;
+	}
 	if (watch_signals(program) < 0) {
 		br_log(BR_LOG_ERROR, "guest: can't watch signals");
 		return EXIT_FAILURE;

@@ -42,9 +42,12 @@ static void print_help(void)
 	       "path\n"
 	       "                          (default: the first free one of wayland-1, wayland-2, "
 	       "...)\n"
-	       "  -t, --transport T       way to the host: socket:PATH, the socket that "
-	       "causeway-host\n"
-	       "                          --socket PATH listens on (default: $CAUSEWAY_TRANSPORT)\n"
+	       "  -t, --transport T       way to the host: virtgpu, the virtio-gpu of a virtual "
+	       "machine;\n"
+	       "                          virtgpu:/dev/dri/renderDN, that one; or socket:PATH, the "
+	       "socket\n"
+	       "                          of causeway-host --socket PATH (default:\n"
+	       "                          $CAUSEWAY_TRANSPORT, else virtgpu)\n"
 	       "      --shm MODE          pass: hand wl_shm memory on; mirror: copy what has "
 	       "changed;\n"
 	       "                          auto: pass where the transport can (default)\n"
@@ -77,12 +80,14 @@ static int parse_transport(struct gp_options *options, const char *value)
 		options->host_path = value + 7;
 		return -1;
 	}
-	if (strncmp(value, "virtgpu", 7) == 0) {
-		return usage_error("transport", value,
-				   "virtio-gpu is not in this version: use socket:PATH with a "
-				   "causeway-host --socket PATH");
+	if (strcmp(value, "virtgpu") == 0 ||
+	    (strncmp(value, "virtgpu:", 8) == 0 && value[8] == '/')) {
+		options->transport = GP_TRANSPORT_VIRTGPU;
+		options->host_path = value[7] == ':' ? value + 8 : NULL;
+		return -1;
 	}
-	return usage_error("transport", value, "it must be socket:PATH");
+	return usage_error("transport", value,
+			   "it must be virtgpu, virtgpu:/dev/dri/renderDN or socket:PATH");
 }
 
 static int parse_shm(struct gp_options *options, const char *value)
@@ -196,13 +201,16 @@ static int parse_one(struct gp_options *options, int option)
 int gp_options_parse(struct gp_options *options, int argc, char **argv)
 {
 	int option;
+	bool given = false;
 	*options = (struct gp_options){
+		.transport = GP_TRANSPORT_VIRTGPU,
 		.extensions = GP_EXTENSIONS_ALL,
 		.log_level = BR_LOG_INFO,
 	};
 	/* '+': the app's own options are not ours. */
 	while ((option = getopt_long(argc, argv, "+s:t:vqhV", long_options, NULL)) != -1) {
 		int status = parse_one(options, option);
+		given = given || option == 't';
 		if (status >= 0) {
 			return status;
 		}
@@ -211,14 +219,16 @@ int gp_options_parse(struct gp_options *options, int argc, char **argv)
 		options->app = &argv[optind];
 	}
 	const char *fallback = getenv("CAUSEWAY_TRANSPORT");
-	if (options->host_path == NULL && fallback != NULL && *fallback != '\0') {
-		return parse_transport(options, fallback);
+	if (!given && fallback != NULL && *fallback != '\0') {
+		int status = parse_transport(options, fallback);
+		if (status >= 0) {
+			return status;
+		}
 	}
-	if (options->host_path == NULL && !options->check) {
-		fprintf(stderr,
-			"causeway-guest: guest: no way to the host: give --transport socket:PATH, "
-			"the socket of causeway-host --socket PATH\n");
-		return USAGE_ERROR;
+	if (options->transport == GP_TRANSPORT_VIRTGPU && options->shm == GP_SHM_PASS) {
+		return usage_error("--shm", "pass",
+				   "memory can't be handed on to another machine: "
+				   "use auto");
 	}
 	return -1;
 }

@@ -16,7 +16,7 @@ enum gp_shm_mode {
 	GP_SHM_MIRROR, /* copy what has changed into memory of the host */
 };
 
-enum gp_transport_kind { GP_TRANSPORT_SOCKET };
+enum gp_transport_kind { GP_TRANSPORT_SOCKET, GP_TRANSPORT_VIRTGPU };
 
 #define GP_EXTENSIONS_ALL UINT32_MAX
 
@@ -24,7 +24,7 @@ enum gp_transport_kind { GP_TRANSPORT_SOCKET };
 struct gp_options {
 	const char *socket; /* name or absolute path to listen on; NULL: the first free wayland-N */
 	enum gp_transport_kind transport;
-	const char *host_path; /* of GP_TRANSPORT_SOCKET */
+	const char *host_path; /* the socket, or the render node; of a virtio-gpu, NULL: the best */
 	enum gp_shm_mode shm;
 	uint32_t extensions; /* enum xd_ext that may be used, if the host has them */
 	const char *trace;   /* filter; NULL: off */

@@ -264,8 +264,16 @@ static int send_write(struct gp_writer *writer, const uint8_t *bytes, size_t len
 		}
 		*fence = (struct write_fence){.writer = writer, .bytes = (uint32_t)len};
 	}
-	int ret = gp_channel_submit(writer->channel, &head, sizeof(head), bytes, len,
-				    fence ? handle_write_fence : NULL, fence);
+	const struct gp_command command = {
+		.head = &head,
+		.head_bytes = sizeof(head),
+		.body = bytes,
+		.body_bytes = len,
+		.ring = gp_channel_pipe_ring(writer->channel, writer->id),
+		.done = fence ? handle_write_fence : NULL,
+		.data = fence,
+	};
+	int ret = gp_channel_submit(writer->channel, &command);
 	if (ret < 0) {
 		free(fence);
 		return ret;

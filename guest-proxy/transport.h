@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The way from the guest to a virtio-gpu device: contexts, resources, commands, fences. Knows nothing
- * of Wayland or of the cross-domain channel. Backends: the socket (transport_socket.c); the render
- * node of a real virtio-gpu fits under the same operations.
+ * of Wayland or of the cross-domain channel. Backends: the socket (transport_socket.c), and the
+ * render node of a virtio-gpu (transport_virtgpu.c).
  */
 #ifndef GP_TRANSPORT_H
 #define GP_TRANSPORT_H
@@ -14,6 +14,7 @@
 
 #include "stream.h"
 
+struct gp_options;
 struct gp_transport;
 struct gp_transport_ops;
 struct wl_event_loop;
@@ -32,15 +33,32 @@ struct gp_transport_caps {
 	uint32_t extensions;	/* enum xd_ext: offered, and not forbidden by the options */
 	uint32_t max_cmd_bytes; /* of one cross-domain command */
 	uint32_t channels;	/* 1 << enum xd_channel_type */
+	uint32_t
+		rings; /* that commands may be fenced on; a fence may end with a later one of its ring */
+};
+
+/** What memory of the host is for. */
+enum gp_host_memory {
+	GP_HOST_IMAGE, /* to be written by the guest: mapped, no fd */
+	GP_HOST_ITEM,  /* a file of the compositor, to be read: an fd of it, or of a copy */
+};
+
+/** Rows of bytes in a resource. */
+struct gp_rows {
+	uint32_t offset; /* of the first byte */
+	uint32_t stride; /* from one row to the next; at least bytes, if count is more than 1 */
+	uint32_t bytes;	 /* in each row */
+	uint32_t count;
 };
 
 /** Memory that the device knows by an id. Owned by who created it; gp_resource_destroy(). */
 struct gp_resource {
 	struct gp_context *context; /* that it is attached to */
 	uint32_t id;
-	uint64_t size; /* bytes */
-	int fd;	       /* of the memory, owned; -1 if there is none */
-	uint8_t *map;  /* size bytes; NULL if not mapped */
+	uint64_t size;	     /* bytes */
+	int fd;		     /* of the memory, owned; -1 if there is none */
+	uint8_t *map;	     /* size bytes; NULL if not mapped */
+	bool needs_transfer; /* the host sees what is in map only after gp_resource_transfer() */
 };
 
 /** A virtio-gpu context; backends' contexts begin with one. */
@@ -85,7 +103,8 @@ struct gp_transport_ops {
 	int (*create_guest)(struct gp_context *context, int fd, uint64_t size,
 			    struct gp_resource **ret_resource);
 	int (*create_host)(struct gp_context *context, uint32_t blob_id, uint64_t size,
-			   gp_resource_fn done, void *data);
+			   enum gp_host_memory kind, gp_resource_fn done, void *data);
+	int (*resource_transfer)(struct gp_resource *resource, const struct gp_rows *rows);
 	void (*resource_destroy)(struct gp_resource *resource);
 	void (*destroy)(struct gp_transport *transport);
 };
@@ -103,6 +122,22 @@ struct gp_transport {
 int gp_transport_socket_create(struct wl_event_loop *loop, const char *path,
 			       const struct gp_transport_options *options,
 			       struct gp_transport **ret_transport);
+
+/** Use the virtio-gpu whose render node is at path, or NULL: the one that fits best. *ret_transport is the
+ * caller's. Returns 0; -ENODEV, -EACCES with *ret_advice, a line on what is wrong (constant); else
+ * -errno with NULL there. */
+int gp_transport_virtgpu_create(struct wl_event_loop *loop, const char *path,
+				const struct gp_transport_options *options,
+				struct gp_transport **ret_transport, const char **ret_advice);
+
+/** What is wrong with the virtio-gpu at path, or with the best of all if NULL: a line on it and how to
+ * mend it (constant); NULL if it can be used. *ret_path, of at least 64 bytes: of the node, or empty. */
+const char *gp_transport_virtgpu_probe(const char *path, char *ret_path);
+
+/** Go the way that the program's options name. As the two above; *ret_advice may be NULL on failure. */
+int gp_transport_create(struct wl_event_loop *loop, const struct gp_options *program,
+			const struct gp_transport_options *options,
+			struct gp_transport **ret_transport, const char **ret_advice);
 
 /** Disconnect and free. All contexts must be destroyed before. NULL is fine. */
 void gp_transport_destroy(struct gp_transport *transport);
@@ -140,12 +175,19 @@ static inline int gp_resource_create_guest(struct gp_context *context, int fd, u
 	return context->ops->create_guest(context, fd, size, ret_resource);
 }
 
-/** Get memory of the host by its blob id, mapped (read-only if the host's is). done is called unless
- * this fails, never before it returns. */
+/** Get memory of the host by its blob id. done is called unless this fails, never before it returns. */
 static inline int gp_resource_create_host(struct gp_context *context, uint32_t blob_id,
-					  uint64_t size, gp_resource_fn done, void *data)
+					  uint64_t size, enum gp_host_memory kind,
+					  gp_resource_fn done, void *data)
 {
-	return context->ops->create_host(context, blob_id, size, done, data);
+	return context->ops->create_host(context, blob_id, size, kind, done, data);
+}
+
+/** Let the host see rows that were written; only for a resource that needs it. Commands submitted later
+ * come later. Returns 0 or -errno. */
+static inline int gp_resource_transfer(struct gp_resource *resource, const struct gp_rows *rows)
+{
+	return resource->context->ops->resource_transfer(resource, rows);
 }
 
 /** Unmap, and let the device forget it. NULL is fine. */

@@ -625,9 +625,11 @@ static int socket_create_guest(struct gp_context *base, int fd, uint64_t size,
 	return 0;
 }
 
+/* Both kinds are the same here: the fd is the compositor's, and mapped. */
 static int socket_create_host(struct gp_context *base, uint32_t blob_id, uint64_t size,
-			      gp_resource_fn done, void *data)
+			      enum gp_host_memory kind, gp_resource_fn done, void *data)
 {
+	(void)kind;
 	struct socket_context *context = (struct socket_context *)base;
 	struct gp_resource *resource = resource_new(context, size);
 	if (resource == NULL) {
@@ -728,6 +730,7 @@ int gp_transport_socket_create(struct wl_event_loop *loop, const char *path,
 		return -ENOMEM;
 	}
 	t->base.ops = &socket_ops;
+	t->base.caps.rings = XD_NUM_RINGS; /* each fence ends on its own */
 	t->options = *options;
 	t->base.loop = loop;
 	t->socket_fd = -1;

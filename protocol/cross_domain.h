@@ -24,8 +24,14 @@
 #define XD_FIRST_ITEM_ID 2u		  /* ids of items which the host makes */
 #define XD_FIRST_READ_PIPE_ID 0x80000001u /* ids of read pipes, predicted by the guest */
 
-/** Rings: ring_idx of fences. */
-enum xd_ring { XD_RING_QUERY = 0, XD_RING_CHANNEL = 1, XD_NUM_RINGS = 2 };
+/** Rings: ring_idx of fences. Others than causeway-host know only the first XD_NUM_RINGS. */
+enum xd_ring {
+	XD_RING_QUERY = 0,
+	XD_RING_CHANNEL = 1,
+	XD_NUM_RINGS = 2,
+	XD_RING_SEND = 2,
+	XD_RING_FIRST_PIPE = 3, /* and all behind it, in turn */
+};
 
 enum xd_channel_type { XD_CHANNEL_NONE = 0, XD_CHANNEL_WAYLAND = 1 };
 

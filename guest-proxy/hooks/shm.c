@@ -281,8 +281,15 @@ struct gp_buffer *gp_buffer_of(const struct br_object *object)
 
 bool gp_buffer_sync_or_fail(struct br_relay *relay, struct gp_buffer *buffer)
 {
-	if (gp_buffer_sync(buffer) == 0) {
+	int ret = gp_buffer_sync(buffer);
+	if (ret == 0) {
 		return true;
+	}
+	if (ret != -EFAULT) {
+		br_relay_client_error(relay, NULL, BR_ERROR_IMPLEMENTATION,
+				      "guest: pixels can't be sent to the host: %s",
+				      strerror(-ret));
+		return false;
 	}
 	/* On the wl_buffer with wl_shm's code, as libwayland has it. */
 	br_relay_client_error(relay, buffer->object, SHM_INVALID_FD,

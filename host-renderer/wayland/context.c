@@ -384,7 +384,8 @@ static int context_submit(struct hr_context *base, struct hr_submit *submit)
 static int context_create_blob(struct hr_context *base, uint64_t blob_id, uint64_t size,
 			       struct hr_memory *ret_memory)
 {
-	return hr_items_memory(&from_base(base)->items, blob_id, size, ret_memory);
+	bool copied = base->device->frontend.ops->map != NULL;
+	return hr_items_memory(&from_base(base)->items, blob_id, size, copied, ret_memory);
 }
 
 static void context_resume(struct hr_context *base)

@@ -205,9 +205,10 @@ static int image_memory(const struct hr_image *image, uint64_t size, struct hr_m
 	return 0;
 }
 
-int hr_items_memory(struct hr_items *items, uint64_t id, uint64_t size,
+int hr_items_memory(struct hr_items *items, uint64_t id, uint64_t size, bool copied,
 		    struct hr_memory *ret_memory)
 {
+	uint64_t page = copied ? MAX_GUEST_PAGE_BYTES : host_page();
 	for (size_t i = 0; i < items->n_images; i++) {
 		if (items->images[i].requirements.blob_id == id) {
 			return image_memory(&items->images[i], size, ret_memory);
@@ -218,8 +219,7 @@ int hr_items_memory(struct hr_items *items, uint64_t id, uint64_t size,
 		if (item->id != id) {
 			continue;
 		}
-		/* No further than the last page, behind which reading would be SIGBUS. */
-		if (size > round_up(item->size, host_page())) {
+		if (size > round_up(item->size, page)) {
 			return -EINVAL;
 		}
 		*ret_memory = (struct hr_memory){

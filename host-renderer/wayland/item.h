@@ -6,6 +6,7 @@
 #ifndef HR_WAYLAND_ITEM_H
 #define HR_WAYLAND_ITEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,8 +54,9 @@ int hr_items_image(struct hr_items *items, uint32_t width, uint32_t height, uint
 		   struct xd_image_requirements *ret_requirements);
 
 /** Memory for a blob: new memory for an image (any number of times), or the item itself (once).
- * Sizes that the guest rounded up to its pages are fine. Returns 0; -ENOENT; -EINVAL size; -errno. */
-int hr_items_memory(struct hr_items *items, uint64_t id, uint64_t size,
+ * Sizes that the guest rounded up to its pages are fine; for an item only if copied: who maps the file
+ * itself could not read behind its last page. Returns 0; -ENOENT; -EINVAL size; -errno. */
+int hr_items_memory(struct hr_items *items, uint64_t id, uint64_t size, bool copied,
 		    struct hr_memory *ret_memory);
 
 #endif
