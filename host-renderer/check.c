@@ -177,6 +177,9 @@ static void check_socket(struct check *check, const struct hr_options *options)
 {
 	char what[256];
 	if (options->socket_path == NULL) {
+		if (options->vhost_path != NULL) {
+			return; /* not served */
+		}
 		line(check, false, true, "socket", "set XDG_RUNTIME_DIR, or give --socket PATH");
 		return;
 	}

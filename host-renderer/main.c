@@ -22,12 +22,14 @@
 #include "options.h"
 #include "socket/socket.h"
 #include "trace.h"
+#include "vhost/vhost.h"
 #include "wayland/host.h"
 
 struct program {
 	struct hr_options options;
 	struct hr_host host;
-	struct hr_socket *socket; /* NULL until started */
+	struct hr_socket *socket; /* NULL: not served */
+	struct hr_vhost *vhost;	  /* NULL: not served */
 	struct wl_event_source *signals[3];
 	bool stop;
 };
@@ -86,10 +88,39 @@ static void notify(const char *state)
 #endif
 }
 
+static int start_vhost(struct program *program)
+{
+	const char *path = program->options.vhost_path;
+	if (path == NULL) {
+		return 0;
+	}
+	int ret = hr_vhost_start(&program->host, path, (uint64_t)program->options.window_mib << 20,
+				 &program->vhost);
+	if (ret == -EADDRINUSE) {
+		br_log(BR_LOG_ERROR,
+		       "host: another causeway-host serves %s: give --vhost-user "
+		       "another path",
+		       path);
+	} else if (ret < 0) {
+		br_log(BR_LOG_ERROR,
+		       "host: can't listen on %s: %s; give --vhost-user a path in a directory of "
+		       "yours",
+		       path, strerror(-ret));
+	} else {
+		br_log(BR_LOG_INFO, "host: ready for the VMM of guest '%s' on %s",
+		       program->options.name, path);
+	}
+	return ret;
+}
+
+/* Served unless there is only a VMM to serve. */
 static int start_socket(struct program *program)
 {
 	const char *path = program->options.socket_path;
 	int fd = inherited_socket();
+	if (fd == -1 && path == NULL && program->options.vhost_path != NULL) {
+		return 0;
+	}
 	if (fd >= 0) {
 		int ret = hr_socket_start_fd(&program->host, fd, &program->socket);
 		if (ret < 0) {
@@ -164,11 +195,13 @@ static int start(struct program *program)
 		}
 	}
 	int ret = start_upstream(program);
-	return ret < 0 ? ret : start_socket(program);
+	ret = ret < 0 ? ret : start_socket(program);
+	return ret < 0 ? ret : start_vhost(program);
 }
 
 static void finish(struct program *program)
 {
+	hr_vhost_finish(program->vhost);
 	hr_socket_finish(program->socket);
 	hr_upstream_destroy(program->host.upstream);
 	for (int i = 0; i < 3; i++) {

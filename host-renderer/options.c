@@ -7,11 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "limits.h"
+
 #define EXIT_USAGE 2
 #define NAME_BYTES 64
 
 enum {
 	OPT_SOCKET = 256,
+	OPT_VHOST,
+	OPT_WINDOW,
 	OPT_NAME,
 	OPT_DISPLAY,
 	OPT_ALLOW,
@@ -29,6 +33,8 @@ enum {
 
 static const struct option long_options[] = {
 	{"socket", required_argument, NULL, OPT_SOCKET},
+	{"vhost-user", required_argument, NULL, OPT_VHOST},
+	{"window-size", required_argument, NULL, OPT_WINDOW},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"wayland-display", required_argument, NULL, OPT_DISPLAY},
 	{"allow", required_argument, NULL, OPT_ALLOW},
@@ -53,6 +59,11 @@ static const char usage_text[] =
 	"\n"
 	"  --socket PATH             where the guest's proxy connects\n"
 	"                            (default: $XDG_RUNTIME_DIR/causeway-NAME.sock)\n"
+	"  --vhost-user PATH         be a device for the VMM (QEMU >= 11.1) that connects there; "
+	"the\n"
+	"                            other socket is then served only with --socket\n"
+	"  --window-size MIB         the VM's window into the host's memory: a power of two up to\n"
+	"                            1024 (default), or 0 for none\n"
 	"  --name NAME               the guest's name, in marks and in the security context\n"
 	"                            (default: guest)\n"
 	"  --wayland-display D       the compositor: a name in $XDG_RUNTIME_DIR or a path\n"
@@ -97,6 +108,43 @@ static int find_word(const char *const *words, const char *arg)
 	return -1;
 }
 
+static int set_path(char **path, const char *arg)
+{
+	free(*path);
+	*path = strdup(arg);
+	return *path == NULL;
+}
+
+/* A PCI BAR's size is a power of two. */
+static int parse_window(struct hr_options *options, const char *arg)
+{
+	char *end;
+	errno = 0;
+	unsigned long mib = strtoul(arg, &end, 10);
+	if (errno != 0 || arg[0] < '0' || arg[0] > '9' || *end != '\0' ||
+	    mib > BR_LIMIT_WINDOW_BYTES >> 20 || (mib & (mib - 1)) != 0) {
+		return usage_error(
+			"--window-size takes a power of two up to 1024 (MiB), or 0, not ", arg);
+	}
+	options->window_mib = (uint32_t)mib;
+	return 0;
+}
+
+/* How the guest connects. Returns 0 or the exit status. */
+static int parse_guest(struct hr_options *options, int opt, const char *arg)
+{
+	switch (opt) {
+	case OPT_SOCKET:
+		return set_path(&options->socket_path, arg);
+	case OPT_VHOST:
+		return set_path(&options->vhost_path, arg);
+	case OPT_WINDOW:
+		return parse_window(options, arg);
+	default:
+		return 0; /* for parse_policy() */
+	}
+}
+
 /* Options that the policy does not need. Returns 0 or the exit status. */
 static int parse_simple(struct hr_options *options, int opt, const char *arg)
 {
@@ -104,10 +152,6 @@ static int parse_simple(struct hr_options *options, int opt, const char *arg)
 	static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 	int word = 0;
 	switch (opt) {
-	case OPT_SOCKET:
-		free(options->socket_path);
-		options->socket_path = strdup(arg);
-		return options->socket_path == NULL;
 	case OPT_NAME:
 		options->name = arg;
 		return name_is_valid(arg)
@@ -148,7 +192,7 @@ static int parse_simple(struct hr_options *options, int opt, const char *arg)
 		options->log_level = BR_LOG_ERROR;
 		return 0;
 	default:
-		return 0; /* for parse_policy() */
+		return parse_guest(options, opt, arg);
 	}
 }
 
@@ -186,7 +230,7 @@ static int each_option(struct hr_options *options, int argc, char **argv,
 {
 	int opt, ret = 0;
 	optind = 0; /* start over */
-	while (ret == 0 && (opt = getopt_long(argc, argv, "hvq", long_options, NULL)) != -1) {
+	while (ret == 0 && (opt = getopt_long(argc, argv, "+hvq", long_options, NULL)) != -1) {
 		switch (opt) {
 		case '?':
 			fputs("causeway-host: host: causeway-host --help lists the options\n",
@@ -210,18 +254,20 @@ static int each_option(struct hr_options *options, int argc, char **argv,
 	return ret;
 }
 
-static void default_socket(struct hr_options *options)
+static void default_path(char **path, const char *name, const char *kind)
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR");
-	if (options->socket_path == NULL && dir != NULL && dir[0] == '/' &&
-	    asprintf(&options->socket_path, "%s/causeway-%s.sock", dir, options->name) < 0) {
-		options->socket_path = NULL;
+	if (*path == NULL && dir != NULL && dir[0] == '/' &&
+	    asprintf(path, "%s/causeway-%s%s.sock", dir, name, kind) < 0) {
+		*path = NULL;
 	}
 }
 
 int hr_options_parse(struct hr_options *options, int argc, char **argv)
 {
-	*options = (struct hr_options){.name = "guest", .log_level = BR_LOG_INFO};
+	*options = (struct hr_options){.name = "guest",
+				       .window_mib = BR_LIMIT_WINDOW_BYTES >> 20,
+				       .log_level = BR_LOG_INFO};
 	/* The policy's defaults contain the name, so that comes first. */
 	int ret = each_option(options, argc, argv, parse_simple);
 	if (ret == 0 && options->action != HR_ACTION_EXIT) {
@@ -229,17 +275,19 @@ int hr_options_parse(struct hr_options *options, int argc, char **argv)
 		ret = options->policy == NULL ? EXIT_FAILURE
 					      : each_option(options, argc, argv, parse_policy);
 	}
+	if (ret == 0 && options->vhost_path == NULL) {
+		default_path(&options->socket_path, options->name, "");
+	}
 	if (ret != 0) {
 		options->action = HR_ACTION_EXIT;
-		return ret;
 	}
-	default_socket(options);
-	return 0;
+	return ret;
 }
 
 void hr_options_finish(struct hr_options *options)
 {
 	free(options->socket_path);
+	free(options->vhost_path);
 	hr_policy_destroy(options->policy);
 	*options = (struct hr_options){0};
 }

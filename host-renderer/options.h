@@ -6,18 +6,26 @@
 #define HR_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "log.h"
 #include "policy.h"
 #include "wayland/upstream.h"
 
-enum hr_action { HR_ACTION_RUN, HR_ACTION_CHECK, HR_ACTION_LIST_GLOBALS, HR_ACTION_EXIT };
+enum hr_action {
+	HR_ACTION_RUN,
+	HR_ACTION_CHECK,
+	HR_ACTION_LIST_GLOBALS,
+	HR_ACTION_EXIT,
+};
 
-/** What was asked for. Owned by main; strings point into argv but for socket_path. */
+/** What was asked for. Owned by main; strings point into argv but for the paths of sockets. */
 struct hr_options {
 	enum hr_action action;
 	const char *name;	     /* of the guest */
-	char *socket_path;	     /* owned; NULL: neither given nor XDG_RUNTIME_DIR set */
+	char *socket_path;	     /* owned; NULL: not served, or XDG_RUNTIME_DIR is not set */
+	char *vhost_path;	     /* owned; NULL: not served */
+	uint32_t window_mib;	     /* 0: no window */
 	const char *wayland_display; /* NULL: as in the environment */
 	enum hr_secctx_mode secctx;
 	const char *trace; /* filter; NULL: off */
