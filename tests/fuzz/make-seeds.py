@@ -118,6 +118,73 @@ def channel_input():
     ])
 
 
+# Commands of fuzz_ctrl.c, by their place in its table.
+(CTX_CREATE, CREATE_BLOB, ATTACH, SUBMIT_3D, MAP, UNMAP, UNREF, TO_HOST, FROM_HOST, ATTACH_BACKING,
+ DETACH_BACKING) = range(11)
+CTX_1 = 1 << 2
+
+
+def ctrl(index, payload, flags=0):
+    payload += b'\0' * (-len(payload) % 4)
+    return bytes([index, CTX_1 | flags]) + struct.pack('<H', len(payload) // 4) + payload
+
+
+def ctrl_blob(resource, mem, blob_id, size, entries=()):
+    head = struct.pack('<IIIIQQ', resource, mem, 3, len(entries), blob_id, size)
+    return ctrl(CREATE_BLOB, head + b''.join(struct.pack('<QII', *entry, 0) for entry in entries))
+
+
+def ctrl_submit(data, flags=0):
+    return ctrl(SUBMIT_3D, struct.pack('<II', len(data), 0) + data, flags)
+
+
+def ctrl_resource(index, resource, rest=b''):
+    return ctrl(index, struct.pack('<II', resource, 0) + rest)
+
+
+def ctrl_transfer(index, resource):
+    return ctrl(index, struct.pack('<6IQIIII', 0, 0, 0, 128, 16, 1, 0, resource, 0, 128, 0))
+
+
+GUEST, HOST3D, HOST3D_GUEST = 1, 2, 3
+POLLED = 3 | 1 << 4  # fenced, on a ring: the channel's
+
+
+def ctrl_input():
+    init = struct.pack('<BBHI3I', 1, 0, 20, 0, 1, 2, 1)
+    image = command('image', struct.pack('<IIII', 4096, 4, 0x20203852, 0))
+    return b''.join([
+        ctrl(CTX_CREATE, struct.pack('<II', 0, 5) + bytes(64)),
+        ctrl_blob(1, GUEST, 0, 4096, [(0x1000, 4096)]), ctrl_resource(ATTACH, 1),
+        ctrl_blob(2, GUEST, 0, 8192, [(0x4000, 4096), (0x9000, 4096)]), ctrl_resource(ATTACH, 2),
+        ctrl_submit(init), ctrl_submit(image, 3), ctrl_submit(command('poll', bytes(8)), POLLED),
+        ctrl_blob(3, HOST3D, 2, 16384), ctrl_resource(ATTACH, 3),
+        ctrl_resource(MAP, 3, struct.pack('<Q', 0x8000)),
+        ctrl_submit(channel_send(message(1, 1, 2), [(3, 1, 0)])),
+        ctrl_blob(4, HOST3D_GUEST, 2, 16384, [(0x10000, 16384)]), ctrl_resource(ATTACH, 4),
+        ctrl_transfer(TO_HOST, 4), ctrl_transfer(FROM_HOST, 4),
+        ctrl_submit(channel_send(message(1, 1, 2), [(4, 1, 0), (1, 1, 0)])),
+        ctrl_resource(DETACH_BACKING, 2), ctrl_resource(UNMAP, 3), ctrl_resource(UNREF, 3),
+    ])
+
+
+def put(at, data):
+    """A piece of fuzz_vring.c: data in guest memory."""
+    return b''.join(struct.pack('<HB', (at + i) // 4, len(data[i:i + 128])) + data[i:i + 128]
+                    for i in range(0, len(data), 128))
+
+
+def vring_input(indirect):
+    chain = struct.pack('<QIHH', 0x6000, 24, 1, 1) + struct.pack('<QIHH', 0x6100, 408, 2, 0)
+    rings = put(0, chain)
+    if indirect:
+        rings = put(0x7000, chain) + put(0, struct.pack('<QIHH', 0x7000, 32, 4, 0))
+    request = struct.pack('<IIQIBBH', 0x100, 1, 7, 0, 0, 0, 0)
+    avail = put(8192, struct.pack('<HHHH', 0, 1, 0, 0))
+    again = put(8192, struct.pack('<HHHH', 0, 2, 0, 0))
+    return bytes([4, 3, 0, 0]) + put(0x6000, request) + rings + avail + again
+
+
 def main():
     folder = Path(sys.argv[1])
     registry = TALK[0][1]
@@ -132,6 +199,9 @@ def main():
         'relay/error': relay_input(TALK[:2] + [
             ('s', message(1, 0, 1, 3, string('no')), 0)], 62),
         # The size modulo 4 chooses the extensions.
+        'ctrl/window': ctrl_input(),
+        'vring/direct': vring_input(False),
+        'vring/indirect': vring_input(True),
         **{f'channel/mode-{extra}': channel_input() + bytes(extra) for extra in range(4)},
     }
     for name, data in files.items():
