@@ -103,6 +103,10 @@ static void read_compositor(struct hr_client *client)
 		br_log(BR_LOG_DEBUG, "client=%u the compositor closed the connection",
 		       client->number);
 		client->hung_up = true;
+	} else if (ret == -ENOSPC && !br_relay_congested(client->relay, BR_EVENT)) {
+		/* Whole messages are relayed by now: what fills the stream is fds without one. */
+		br_relay_client_error(client->relay, NULL, BR_ERROR_IMPLEMENTATION,
+				      "host: the compositor sent more fds than its events have");
 	} else if (ret != -EAGAIN && ret != -ENOSPC) {
 		br_relay_client_error(client->relay, NULL, BR_ERROR_IMPLEMENTATION,
 				      "host: reading from the compositor: %s", strerror(-ret));

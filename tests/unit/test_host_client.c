@@ -4,6 +4,7 @@
  * bytes. The registry's filter, the marks, failures, hang-up and back-pressure.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -465,6 +466,25 @@ TEST(events_are_held_back)
 	got += br_stream_bytes(guest_in(&f));
 	CHECK_INT(f.closed, 1);
 	CHECK(got > 2 * BR_HIGH_WATER_BYTES / 2);
+	tear_down(&f);
+}
+
+/* Fds that belong to no message fill the input: they are no reason to try again for ever. */
+TEST(too_many_fds_from_the_compositor_end_the_client)
+{
+	struct fixture f;
+	set_up(&f);
+	connect_client(&f);
+	get_registry(&f);
+	for (int i = 0; f.closed == 0 && i < 2 * BR_LIMIT_IN_FDS; i++) {
+		struct br_handle handle = {.fd = open("/dev/null", O_WRONLY | O_CLOEXEC)};
+		CHECK(handle.fd >= 0);
+		CHECK_INT(br_stream_push_handle_take(&f.out, &handle), 0);
+		announce(&f, 1, "wl_compositor", 1);
+		flush_compositor(&f);
+		CHECK_INT(wl_event_loop_dispatch(f.host.loop, 10), 0);
+	}
+	CHECK_INT(f.closed, 1);
 	tear_down(&f);
 }
 
