@@ -382,6 +382,54 @@ TEST(windows_are_marked)
 	tear_down(&f);
 }
 
+TEST(what_else_names_a_window_is_marked)
+{
+	struct fixture f;
+	struct message m = {0}, got;
+	uint32_t object;
+	set_up_globals(&f);
+	announce(&f, 6, "xdg_activation_v1", 1);
+	announce(&f, 7, "xdg_toplevel_tag_manager_v1", 1);
+	flush_compositor(&f);
+	wait_for(&f, &f.ready, f.ready, "more globals");
+	bind_global(&f, 1, "wl_compositor", 1, 3);
+	bind_global(&f, 5, "xdg_wm_base", 2, 4);
+	bind_global(&f, 6, "xdg_activation_v1", 1, 5);
+	bind_global(&f, 7, "xdg_toplevel_tag_manager_v1", 1, 6);
+	put(&m, 7);
+	send_message(guest_out(&f), 3, BR_REQ_WL_COMPOSITOR_CREATE_SURFACE, &m);
+	m = (struct message){.words = {8, 7}, .n = 2};
+	send_message(guest_out(&f), 4, BR_REQ_XDG_WM_BASE_GET_XDG_SURFACE, &m);
+	m = (struct message){.words = {9}, .n = 1};
+	send_message(guest_out(&f), 8, BR_REQ_XDG_SURFACE_GET_TOPLEVEL, &m);
+	m = (struct message){.words = {10}, .n = 1};
+	send_message(guest_out(&f), 5, BR_REQ_XDG_ACTIVATION_V1_GET_ACTIVATION_TOKEN, &m);
+	hr_client_dispatch(f.client);
+	read_requests(&f);
+	for (int i = 0; i < 10; i++) {
+		CHECK(take(&f.in, &object, &got) >= 0); /* up to get_activation_token */
+	}
+	CHECK_INT(br_stream_bytes(&f.in), 0);
+	m = (struct message){0};
+	put_string(&m, "hello");
+	send_message(guest_out(&f), 10, BR_REQ_XDG_ACTIVATION_TOKEN_V1_SET_APP_ID, &m);
+	m = (struct message){.words = {9}, .n = 1};
+	put_string(&m, "main");
+	send_message(guest_out(&f), 6, BR_REQ_XDG_TOPLEVEL_TAG_MANAGER_V1_SET_TOPLEVEL_TAG, &m);
+	send_message(guest_out(&f), 6, BR_REQ_XDG_TOPLEVEL_TAG_MANAGER_V1_SET_TOPLEVEL_DESCRIPTION,
+		     &m);
+	hr_client_dispatch(f.client);
+	read_requests(&f);
+	check_string(&f, BR_REQ_XDG_ACTIVATION_TOKEN_V1_SET_APP_ID, "causeway.vm.hello");
+	CHECK_INT(take(&f.in, &object, &got), BR_REQ_XDG_TOPLEVEL_TAG_MANAGER_V1_SET_TOPLEVEL_TAG);
+	CHECK_STR((char *)&got.words[2], "causeway.vm.main");
+	CHECK_INT(take(&f.in, &object, &got),
+		  BR_REQ_XDG_TOPLEVEL_TAG_MANAGER_V1_SET_TOPLEVEL_DESCRIPTION);
+	CHECK_STR((char *)&got.words[2], "[vm] main");
+	CHECK_INT(br_stream_bytes(&f.in), 0);
+	tear_down(&f);
+}
+
 TEST(hang_up_comes_after_the_last_event)
 {
 	struct fixture f;

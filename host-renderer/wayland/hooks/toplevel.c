@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Windows of the guest are recognisable: their app id and title carry the host's marks. The guest
- * can't leave them out, because they are set as soon as there is a window.
+ * can't leave them out, because they are set as soon as there is a window. What else names a window,
+ * or a program that is about to open one, carries them too.
  */
 #include <string.h>
 
@@ -9,12 +10,12 @@
 #include "hooks.h"
 #include "hr-hooks.h"
 
-static enum br_verdict mark_string(struct br_relay *relay, struct br_msg *msg, const char *mark)
+static enum br_verdict mark_string(struct br_relay *relay, union br_arg *arg, const char *mark)
 {
 	struct hr_hook_state *state = hr_hook_state(relay);
-	size_t len = hr_policy_mark(state->text, mark, msg->args[0].str.ptr, msg->args[0].str.len);
-	msg->args[0].str.ptr = state->text;
-	msg->args[0].str.len = (uint32_t)len;
+	size_t len = hr_policy_mark(state->text, mark, arg->str.ptr, arg->str.len);
+	arg->str.ptr = state->text;
+	arg->str.len = (uint32_t)len;
 	return BR_FORWARD;
 }
 
@@ -22,14 +23,39 @@ enum br_verdict hr_hook_xdg_toplevel_set_title(struct br_relay *relay, struct br
 					       const struct br_args_xdg_toplevel_set_title *args)
 {
 	(void)args;
-	return mark_string(relay, msg, hr_hook_state(relay)->policy->title_mark);
+	return mark_string(relay, &msg->args[0], hr_hook_state(relay)->policy->title_mark);
 }
 
 enum br_verdict hr_hook_xdg_toplevel_set_app_id(struct br_relay *relay, struct br_msg *msg,
 						const struct br_args_xdg_toplevel_set_app_id *args)
 {
 	(void)args;
-	return mark_string(relay, msg, hr_hook_state(relay)->policy->app_id_prefix);
+	return mark_string(relay, &msg->args[0], hr_hook_state(relay)->policy->app_id_prefix);
+}
+
+/* The program that will be started with the token: its window has a marked app id, too. */
+enum br_verdict hr_hook_xdg_activation_token_v1_set_app_id(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_xdg_activation_token_v1_set_app_id *args)
+{
+	(void)args;
+	return mark_string(relay, &msg->args[0], hr_hook_state(relay)->policy->app_id_prefix);
+}
+
+enum br_verdict hr_hook_xdg_toplevel_tag_manager_v1_set_toplevel_tag(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_xdg_toplevel_tag_manager_v1_set_toplevel_tag *args)
+{
+	(void)args;
+	return mark_string(relay, &msg->args[1], hr_hook_state(relay)->policy->app_id_prefix);
+}
+
+enum br_verdict hr_hook_xdg_toplevel_tag_manager_v1_set_toplevel_description(
+	struct br_relay *relay, struct br_msg *msg,
+	const struct br_args_xdg_toplevel_tag_manager_v1_set_toplevel_description *args)
+{
+	(void)args;
+	return mark_string(relay, &msg->args[1], hr_hook_state(relay)->policy->title_mark);
 }
 
 static void send_mark(struct br_relay *relay, struct br_object *toplevel, uint16_t opcode,
