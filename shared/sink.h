@@ -14,10 +14,12 @@
 struct br_sink {
 	int fd;	     /* -1: closed */
 	bool socket; /* written with MSG_DONTWAIT */
+	bool shared; /* a pipe or device whose flags the peer may change */
 };
 
-/** Take a write end over. A pipe or device is opened anew, so that its flags are ours
- * alone. Returns 0 with *fd = -1; -EINVAL nothing that can be written to; else -errno. */
+/** Take a write end over. A pipe or device is opened anew, so that its flags are ours alone; where
+ * that fails, each write says for itself that it must not wait. Returns 0 with *fd = -1; -EINVAL
+ * nothing that can be written to; else -errno. */
 int br_sink_init_take(struct br_sink *sink, int *fd);
 
 /** Write without blocking and without SIGPIPE for sockets (programs ignore the signal).

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -40,6 +44,32 @@ TEST_WITHIN(a_peer_that_clears_nonblock_blocks_nobody, 5)
 	br_sink_finish(&sink);
 	br_fd_clear(&peers);
 	br_fd_clear(&ends[0]);
+}
+
+/* Nobody reads when the end is handed over, so it can't be opened anew: the reader comes later. */
+TEST_WITHIN(a_reader_that_comes_later_blocks_nobody, 5)
+{
+	char dir[] = "/tmp/causeway-test-XXXXXX", path[64];
+	struct br_sink sink;
+	signal(SIGPIPE, SIG_IGN); /* as the programs do */
+	CHECK(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	CHECK_INT(mkfifo(path, 0600), 0);
+	int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	int writer = open(path, O_WRONLY | O_CLOEXEC);
+	int peers = br_fd_dup(writer);
+	br_fd_clear(&reader);
+	CHECK_INT(br_sink_init_take(&sink, &writer), 0);
+	CHECK_INT(br_sink_write(&sink, "x", 1), -EPIPE);
+	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	CHECK(reader >= 0);
+	CHECK_INT(fcntl(peers, F_SETFL, 0), 0);
+	CHECK(fill(&sink) > 0);
+	br_sink_finish(&sink);
+	br_fd_clear(&peers);
+	br_fd_clear(&reader);
+	unlink(path);
+	rmdir(dir);
 }
 
 TEST_WITHIN(a_socket_does_not_block_either, 5)
