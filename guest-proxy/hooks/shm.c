@@ -26,11 +26,12 @@ struct shm {
 
 /* Data of a wl_shm_pool. */
 struct pool {
-	struct shm *shm;	     /* one reference */
-	int fd;			     /* the client's file */
-	struct gp_mapping *mapping;  /* of the newest size */
-	struct gp_blob *blob;	     /* at least as large */
-	struct br_object *successor; /* the server's pool for it after a resize; NULL: its own */
+	struct shm *shm;	    /* one reference */
+	int fd;			    /* the client's file */
+	struct gp_mapping *mapping; /* of the newest size */
+	struct gp_blob *blob;	    /* at least as large */
+	/* The server's pool for it after a resize, whose data this is; NULL: its own. */
+	struct br_object *successor;
 };
 
 static void shm_unref(struct shm *shm)
@@ -62,9 +63,21 @@ int gp_shm_bound(struct br_object *object)
 	return 0;
 }
 
+static void successor_destroy(struct br_relay *relay, struct br_object *object)
+{
+	struct pool *pool = object->data;
+	(void)relay;
+	if (pool != NULL && pool->successor == object) {
+		pool->successor = NULL;
+	}
+}
+
 static void pool_destroy(struct br_relay *relay, struct br_object *object)
 {
 	struct pool *pool = object->data;
+	if (pool->successor != NULL) {
+		pool->successor->data = NULL;
+	}
 	shm_unref(pool->shm);
 	br_fd_clear(&pool->fd);
 	pool->mapping = gp_mapping_unref(pool->mapping);
@@ -154,6 +167,11 @@ static int replace_server_pool(struct br_relay *relay, struct br_object *object,
 		ret = br_relay_send(relay, BR_REQUEST, pool->successor, BR_REQ_WL_SHM_POOL_DESTROY,
 				    NULL, NULL);
 	}
+	if (pool->successor != NULL) {
+		pool->successor->data = NULL;
+	}
+	successor->data = pool;
+	successor->destroy = successor_destroy;
 	pool->successor = successor;
 	return ret;
 }
@@ -221,7 +239,6 @@ enum br_verdict gp_hook_wl_shm_pool_destroy(struct br_relay *relay, struct br_ms
 	if (pool != NULL && pool->successor != NULL) {
 		(void)br_relay_send(relay, BR_REQUEST, pool->successor, BR_REQ_WL_SHM_POOL_DESTROY,
 				    NULL, NULL);
-		pool->successor = NULL;
 	}
 	return BR_FORWARD;
 }

@@ -331,6 +331,44 @@ TEST(resize_moves_new_buffers_only)
 	finish(&f);
 }
 
+/* The host deletes the pool that it was given after a resize: nobody may go on using that. */
+TEST(a_pool_that_the_host_deletes_is_forgotten)
+{
+	struct fixture f;
+	start(&f);
+	create_pool(&f, 40000);
+	REQUEST(&f, POOL, BR_REQ_WL_SHM_POOL_RESIZE, 80000);
+	/* Server ids are dense: the pool's is as the client's, the next is the successor's. */
+	const uint32_t event[] = {1, 12 << 16 | BR_EVT_WL_DISPLAY_DELETE_ID, POOL + 1};
+	CHECK(br_relay_server_object(f.relay, POOL + 1) != NULL);
+	CHECK_INT(br_stream_write(br_relay_input(f.relay, BR_EVENT), event, sizeof(event)), 0);
+	CHECK_INT(br_relay_dispatch(f.relay, BR_EVENT), 0);
+	CHECK(br_relay_server_object(f.relay, POOL + 1) == NULL);
+	create_buffer(&f, BUFFER, 0, 100, 100, 400);
+	REQUEST(&f, POOL, BR_REQ_WL_SHM_POOL_RESIZE, 200000);
+	CHECK(br_relay_server_object(f.relay, POOL + 1) != NULL);
+	REQUEST(&f, POOL, BR_REQ_WL_SHM_POOL_RESIZE, 400000);
+	/* A pool that ends takes its successor along; what comes later is about neither. */
+	request(&f, POOL, BR_REQ_WL_SHM_POOL_DESTROY, NULL, 0);
+	CHECK(!br_relay_failed(f.relay));
+	finish(&f);
+}
+
+/* The same when the client's pool goes first. */
+TEST(a_successor_outlives_its_pool)
+{
+	struct fixture f;
+	start(&f);
+	create_pool(&f, 40000);
+	REQUEST(&f, POOL, BR_REQ_WL_SHM_POOL_RESIZE, 80000);
+	const uint32_t event[] = {1, 12 << 16 | BR_EVT_WL_DISPLAY_DELETE_ID, POOL,
+				  1, 12 << 16 | BR_EVT_WL_DISPLAY_DELETE_ID, POOL + 1};
+	CHECK_INT(br_stream_write(br_relay_input(f.relay, BR_EVENT), event, sizeof(event)), 0);
+	CHECK_INT(br_relay_dispatch(f.relay, BR_EVENT), 0);
+	CHECK(br_relay_server_object(f.relay, POOL + 1) == NULL);
+	finish(&f);
+}
+
 TEST(buffers_outlive_their_pool)
 {
 	struct fixture f;
