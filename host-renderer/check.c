@@ -177,7 +177,7 @@ static void check_socket(struct check *check, const struct hr_options *options)
 {
 	char what[256];
 	if (options->socket_path == NULL) {
-		if (options->vhost_path != NULL) {
+		if (options->vhost_path != NULL || options->command != NULL) {
 			return; /* not served */
 		}
 		line(check, false, true, "socket", "set XDG_RUNTIME_DIR, or give --socket PATH");

@@ -18,6 +18,7 @@
 
 #include "check.h"
 #include "fd.h"
+#include "launch/launch.h"
 #include "log.h"
 #include "options.h"
 #include "socket/socket.h"
@@ -31,6 +32,9 @@ struct program {
 	struct hr_socket *socket; /* NULL: not served */
 	struct hr_vhost *vhost;	  /* NULL: not served */
 	struct wl_event_source *signals[3];
+	/* Of a device's process, as in launch/supervise.h; elsewhere -1. */
+	int vmm_fd, lifeline_fd;
+	struct wl_event_source *lifeline;
 	bool stop;
 };
 
@@ -49,9 +53,18 @@ static int handle_signal(int number, void *data)
 	struct program *program = data;
 	if (number == SIGUSR1) {
 		print_stats(program);
-	} else {
+	} else if (program->lifeline_fd < 0) {
 		program->stop = true;
 	}
+	return 0;
+}
+
+static int handle_lifeline(int fd, uint32_t mask, void *data)
+{
+	struct program *program = data;
+	(void)fd;
+	(void)mask;
+	program->stop = true;
 	return 0;
 }
 
@@ -88,9 +101,31 @@ static void notify(const char *state)
 #endif
 }
 
+/* Serve the VMM that the supervisor starts. */
+static int start_supervised(struct program *program)
+{
+	program->lifeline = wl_event_loop_add_fd(program->host.loop, program->lifeline_fd,
+						 WL_EVENT_READABLE, handle_lifeline, program);
+	int ret = program->lifeline != NULL ? br_fd_set_nonblock(program->vmm_fd) : -ENOMEM;
+	if (ret == 0) {
+		ret = hr_vhost_create(&program->host, (uint64_t)program->options.window_mib << 20,
+				      &program->vhost);
+	}
+	if (ret == 0) {
+		ret = hr_vhost_serve_take(program->vhost, &program->vmm_fd);
+	}
+	if (ret < 0) {
+		br_log(BR_LOG_ERROR, "host: can't make the device: %s", strerror(-ret));
+	}
+	return ret;
+}
+
 static int start_vhost(struct program *program)
 {
 	const char *path = program->options.vhost_path;
+	if (program->lifeline_fd >= 0) {
+		return start_supervised(program);
+	}
 	if (path == NULL) {
 		return 0;
 	}
@@ -117,8 +152,9 @@ static int start_vhost(struct program *program)
 static int start_socket(struct program *program)
 {
 	const char *path = program->options.socket_path;
-	int fd = inherited_socket();
-	if (fd == -1 && path == NULL && program->options.vhost_path != NULL) {
+	bool vmm = program->options.vhost_path != NULL || program->lifeline_fd >= 0;
+	int fd = program->lifeline_fd >= 0 ? -1 : inherited_socket();
+	if (fd == -1 && path == NULL && vmm) {
 		return 0;
 	}
 	if (fd >= 0) {
@@ -204,6 +240,10 @@ static void finish(struct program *program)
 	hr_vhost_finish(program->vhost);
 	hr_socket_finish(program->socket);
 	hr_upstream_destroy(program->host.upstream);
+	br_fd_clear(&program->vmm_fd);
+	if (program->lifeline != NULL) {
+		wl_event_source_remove(program->lifeline);
+	}
 	for (int i = 0; i < 3; i++) {
 		if (program->signals[i] != NULL) {
 			wl_event_source_remove(program->signals[i]);
@@ -220,14 +260,20 @@ static int serve(struct program *program)
 	raise_fd_limit();
 	int ret = start(program);
 	if (ret == 0) {
-		notify("READY=1");
+		if (program->lifeline_fd >= 0) {
+			hr_supervise_ready(program->lifeline_fd);
+		} else {
+			notify("READY=1");
+		}
 		while (!program->stop && ret == 0) {
 			if (wl_event_loop_dispatch(program->host.loop, -1) < 0 && errno != EINTR) {
 				br_log(BR_LOG_ERROR, "host: event loop: %s", strerror(errno));
 				ret = -errno;
 			}
 		}
-		notify("STOPPING=1");
+		if (program->lifeline_fd < 0) {
+			notify("STOPPING=1");
+		}
 		if (program->options.stats) {
 			print_stats(program);
 		}
@@ -236,9 +282,28 @@ static int serve(struct program *program)
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* The body of the device's process. Signals that end QEMU must not end the device before it. */
+static int serve_supervised(void *data, int *vmm_fd, int lifeline_fd)
+{
+	struct program *program = data;
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGTERM, SIG_IGN);
+	program->vmm_fd = br_fd_take(vmm_fd);
+	program->lifeline_fd = lifeline_fd;
+	return serve(program);
+}
+
+static int run(struct program *program)
+{
+	return program->options.command != NULL
+		       ? hr_launch(&program->options, serve_supervised, program)
+		       : serve(program);
+}
+
 int main(int argc, char **argv)
 {
-	struct program program = {0};
+	struct program program = {.vmm_fd = -1, .lifeline_fd = -1};
 	br_log_init("causeway-host", BR_LOG_INFO);
 	int ret = hr_options_parse(&program.options, argc, argv);
 	br_log_init("causeway-host", program.options.log_level);
@@ -257,7 +322,13 @@ int main(int argc, char **argv)
 		hr_policy_print(program.options.policy, stdout);
 		break;
 	case HR_ACTION_RUN:
-		ret = serve(&program);
+		ret = run(&program);
+		break;
+	case HR_ACTION_PRINT_QEMU_ARGS:
+		ret = hr_launch_print_args(&program.options);
+		break;
+	case HR_ACTION_PRINT_LIBVIRT_XML:
+		ret = hr_launch_print_xml(&program.options);
 		break;
 	case HR_ACTION_EXIT:
 		break;

@@ -16,6 +16,8 @@ enum {
 	OPT_SOCKET = 256,
 	OPT_VHOST,
 	OPT_WINDOW,
+	OPT_PRINT_ARGS,
+	OPT_PRINT_XML,
 	OPT_NAME,
 	OPT_DISPLAY,
 	OPT_ALLOW,
@@ -35,6 +37,8 @@ static const struct option long_options[] = {
 	{"socket", required_argument, NULL, OPT_SOCKET},
 	{"vhost-user", required_argument, NULL, OPT_VHOST},
 	{"window-size", required_argument, NULL, OPT_WINDOW},
+	{"print-qemu-args", no_argument, NULL, OPT_PRINT_ARGS},
+	{"print-libvirt-xml", no_argument, NULL, OPT_PRINT_XML},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"wayland-display", required_argument, NULL, OPT_DISPLAY},
 	{"allow", required_argument, NULL, OPT_ALLOW},
@@ -54,8 +58,11 @@ static const struct option long_options[] = {
 
 static const char usage_text[] =
 	"usage: causeway-host [OPTIONS]\n"
+	"       causeway-host [OPTIONS] -- QEMU ARGS...\n"
 	"\n"
-	"Shows the windows of one guest (a virtual machine or a container) on this desktop.\n"
+	"Shows the windows of one guest (a virtual machine or a container) on this desktop. With "
+	"QEMU,\n"
+	"runs it as well, with what it needs added to its arguments, and ends with it.\n"
 	"\n"
 	"  --socket PATH             where the guest's proxy connects\n"
 	"                            (default: $XDG_RUNTIME_DIR/causeway-NAME.sock)\n"
@@ -64,6 +71,9 @@ static const char usage_text[] =
 	"                            other socket is then served only with --socket\n"
 	"  --window-size MIB         the VM's window into the host's memory: a power of two up to\n"
 	"                            1024 (default), or 0 for none\n"
+	"  --print-qemu-args         print what to add to QEMU's arguments (those after --), and "
+	"exit\n"
+	"  --print-libvirt-xml       the same for libvirt, and exit\n"
 	"  --name NAME               the guest's name, in marks and in the security context\n"
 	"                            (default: guest)\n"
 	"  --wayland-display D       the compositor: a name in $XDG_RUNTIME_DIR or a path\n"
@@ -140,6 +150,12 @@ static int parse_guest(struct hr_options *options, int opt, const char *arg)
 		return set_path(&options->vhost_path, arg);
 	case OPT_WINDOW:
 		return parse_window(options, arg);
+	case OPT_PRINT_ARGS:
+		options->action = HR_ACTION_PRINT_QEMU_ARGS;
+		return 0;
+	case OPT_PRINT_XML:
+		options->action = HR_ACTION_PRINT_LIBVIRT_XML;
+		return 0;
 	default:
 		return 0; /* for parse_policy() */
 	}
@@ -249,7 +265,10 @@ static int each_option(struct hr_options *options, int argc, char **argv,
 		}
 	}
 	if (ret == 0 && optind < argc) {
-		return usage_error("unexpected argument ", argv[optind]);
+		if (strcmp(argv[optind - 1], "--") != 0) {
+			return usage_error("unexpected argument ", argv[optind]);
+		}
+		options->command = argv + optind;
 	}
 	return ret;
 }
@@ -261,6 +280,26 @@ static void default_path(char **path, const char *name, const char *kind)
 	    asprintf(path, "%s/causeway-%s%s.sock", dir, name, kind) < 0) {
 		*path = NULL;
 	}
+}
+
+/* The sockets that are served though none was named. Returns 0 or the exit status. */
+static int default_sockets(struct hr_options *options)
+{
+	bool print = options->action == HR_ACTION_PRINT_QEMU_ARGS ||
+		     options->action == HR_ACTION_PRINT_LIBVIRT_XML;
+	if (print) {
+		default_path(&options->vhost_path, options->name, "-vm");
+		return 0;
+	}
+	if (options->vhost_path != NULL && options->command != NULL) {
+		return usage_error(
+			"--vhost-user is for a QEMU that is started apart: leave it out, or ",
+			options->command[0]);
+	}
+	if (options->vhost_path == NULL && options->command == NULL) {
+		default_path(&options->socket_path, options->name, "");
+	}
+	return 0;
 }
 
 int hr_options_parse(struct hr_options *options, int argc, char **argv)
@@ -275,8 +314,8 @@ int hr_options_parse(struct hr_options *options, int argc, char **argv)
 		ret = options->policy == NULL ? EXIT_FAILURE
 					      : each_option(options, argc, argv, parse_policy);
 	}
-	if (ret == 0 && options->vhost_path == NULL) {
-		default_path(&options->socket_path, options->name, "");
+	if (ret == 0) {
+		ret = default_sockets(options);
 	}
 	if (ret != 0) {
 		options->action = HR_ACTION_EXIT;

@@ -16,6 +16,8 @@ enum hr_action {
 	HR_ACTION_RUN,
 	HR_ACTION_CHECK,
 	HR_ACTION_LIST_GLOBALS,
+	HR_ACTION_PRINT_QEMU_ARGS,
+	HR_ACTION_PRINT_LIBVIRT_XML,
 	HR_ACTION_EXIT,
 };
 
@@ -26,6 +28,7 @@ struct hr_options {
 	char *socket_path;	     /* owned; NULL: not served, or XDG_RUNTIME_DIR is not set */
 	char *vhost_path;	     /* owned; NULL: not served */
 	uint32_t window_mib;	     /* 0: no window */
+	char **command;		     /* QEMU and its arguments; NULL: none */
 	const char *wayland_display; /* NULL: as in the environment */
 	enum hr_secctx_mode secctx;
 	const char *trace; /* filter; NULL: off */

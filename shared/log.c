@@ -26,9 +26,13 @@ bool br_log_enabled(enum br_log_level level)
 static void print_line(enum br_log_level level, const char *fmt, va_list args)
 {
 	static const char *const marks[] = {"error: ", "warning: ", "", "debug: "};
-	char line[1024];
-	vsnprintf(line, sizeof(line), fmt, args);
-	fprintf(stderr, "%s: %s%s\n", program, marks[level], line);
+	char text[1024], line[1200];
+	vsnprintf(text, sizeof(text), fmt, args);
+	int len = snprintf(line, sizeof(line) - 1, "%s: %s%s", program, marks[level], text);
+	size_t used = len < (int)sizeof(line) - 1 ? (size_t)len : sizeof(line) - 2;
+	line[used++] = '\n';
+	/* At once, for other processes may write there as well. */
+	(void)fwrite(line, 1, used, stderr);
 }
 
 void br_log(enum br_log_level level, const char *fmt, ...)
