@@ -282,6 +282,59 @@ TEST(globals_are_filtered_and_clamped)
 	tear_down(&f);
 }
 
+static void remove_global(struct fixture *f, uint32_t name)
+{
+	const struct message m = {.words = {name}, .n = 1};
+	send_message(&f->out, REGISTRY, BR_EVT_WL_REGISTRY_GLOBAL_REMOVE, &m);
+	flush_compositor(f);
+}
+
+/* The compositor waits for an answer to each removal; the client can't give it for what it was not
+ * shown. */
+TEST(the_end_of_a_withheld_global_is_acknowledged)
+{
+	struct fixture f;
+	struct message m = {0};
+	uint32_t object;
+	uint16_t fixes = br_iface_find("wl_fixes");
+	if (fixes == BR_IFACE_ANY || br_ifaces[fixes].version < 2) {
+		return; /* libwayland's XML is older */
+	}
+	set_up_globals(&f);
+	announce(&f, 6, "wl_fixes", 2);
+	flush_compositor(&f);
+	wait_for(&f, &f.ready, f.ready, "wl_fixes");
+	skip_globals(&f);
+	bind_global(&f, 6, "wl_fixes", 2, FIRST_BOUND);
+	read_requests(&f);
+	CHECK_INT(take(&f.in, &object, &m), BR_REQ_WL_REGISTRY_BIND);
+	remove_global(&f, 2);
+	for (int i = 0; br_stream_empty(&f.in) && i < DEADLINE_MS / 10; i++) {
+		CHECK_INT(wl_event_loop_dispatch(f.host.loop, 10), 0);
+		read_requests(&f);
+	}
+	CHECK_INT(take(&f.in, &object, &m), 2); /* ack_global_remove */
+	CHECK_INT(object, FIRST_BOUND);
+	CHECK_INT(m.words[0], REGISTRY);
+	CHECK_INT(m.words[1], 2);
+	/* Of what it knows the client tells itself. */
+	remove_global(&f, 4);
+	wait_for(&f, &f.ready, f.ready, "global_remove");
+	CHECK_INT(br_stream_bytes(&f.in), 0);
+	/* And without the object there is nobody to tell. */
+	m.n = 0;
+	send_message(guest_out(&f), FIRST_BOUND, 0, &m);
+	hr_client_dispatch(f.client);
+	remove_global(&f, 3);
+	remove_global(&f, 5);
+	wait_for(&f, &f.ready, f.ready, "another global_remove");
+	read_requests(&f);
+	CHECK_INT(take(&f.in, &object, &m), 0); /* wl_fixes.destroy */
+	CHECK_INT(br_stream_bytes(&f.in), 0);
+	CHECK_INT(f.closed, 0);
+	tear_down(&f);
+}
+
 static void check_bad_bind(uint32_t name, const char *iface, uint32_t version, const char *part)
 {
 	struct fixture f;

@@ -15,6 +15,7 @@
 struct hr_hook_state {
 	struct hr_admit admit;
 	const struct hr_policy *policy; /* outlives it */
+	struct br_object *fixes;	/* a wl_fixes that takes acknowledgements; may be NULL */
 	/* A text that replaces an argument: has to live until the relay has sent the message. */
 	char text[BR_LIMIT_TITLE_BYTES + 1];
 };

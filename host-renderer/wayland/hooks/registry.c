@@ -33,6 +33,48 @@ enum br_verdict hr_hook_wl_registry_global(struct br_relay *relay, struct br_msg
 	return BR_FORWARD;
 }
 
+/* The opcode of wl_fixes.ack_global_remove; n_req where the XML is too old to have it. */
+static uint16_t ack_opcode(const struct br_iface *iface)
+{
+	uint16_t opcode = 0;
+	while (opcode < iface->n_req &&
+	       strcmp(br_msgs[iface->first_req + opcode].name, "ack_global_remove") != 0) {
+		opcode++;
+	}
+	return opcode;
+}
+
+static void fixes_destroy(struct br_relay *relay, struct br_object *object)
+{
+	struct hr_hook_state *state = hr_hook_state(relay);
+	if (state->fixes == object) {
+		state->fixes = NULL;
+	}
+}
+
+/* Remember a wl_fixes through which removals are to be acknowledged. */
+static void fixes_bound(struct br_relay *relay, struct br_object *object)
+{
+	const struct br_iface *iface = &br_ifaces[object->iface];
+	uint16_t opcode = ack_opcode(iface);
+	if (opcode < iface->n_req && object->version >= br_msgs[iface->first_req + opcode].since) {
+		object->destroy = fixes_destroy;
+		hr_hook_state(relay)->fixes = object;
+	}
+}
+
+/* The client never heard of the global: what the compositor waits for is said here. Source: wayland.xml,
+ * wl_fixes.ack_global_remove. */
+static void acknowledge(struct br_relay *relay, struct br_object *registry, uint32_t name)
+{
+	struct br_object *fixes = hr_hook_state(relay)->fixes;
+	const union br_arg args[] = {{.object = registry}, {.u = name}};
+	if (fixes != NULL) {
+		(void)br_relay_send(relay, BR_REQUEST, fixes, ack_opcode(&br_ifaces[fixes->iface]),
+				    args, NULL);
+	}
+}
+
 enum br_verdict hr_hook_wl_registry_global_remove(
 	struct br_relay *relay, struct br_msg *msg,
 	const struct br_args_wl_registry_global_remove *args)
@@ -41,6 +83,7 @@ enum br_verdict hr_hook_wl_registry_global_remove(
 		hr_admit_find(&hr_hook_state(relay)->admit, msg->args[0].u);
 	(void)args;
 	if (global == NULL) {
+		acknowledge(relay, msg->object, msg->args[0].u);
 		return BR_DROP; /* it was withheld */
 	}
 	global->removed = 1;
@@ -71,6 +114,9 @@ enum br_verdict hr_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *
 				      "bind: invalid version for global %s (%u): it has %u, not %u",
 				      wanted, name, global->version, version);
 		return BR_DROP;
+	}
+	if (strcmp(wanted, "wl_fixes") == 0) {
+		fixes_bound(relay, msg->args[3].object);
 	}
 	return BR_FORWARD;
 }
