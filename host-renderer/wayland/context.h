@@ -43,6 +43,7 @@ struct hr_wl_context {
 	struct wl_list read_pipes;  /* hr_read_pipe.link */
 	struct wl_list write_pipes; /* hr_write_pipe.link */
 	uint32_t n_pipes;
+	size_t pipe_bytes;	 /* queued in all write pipes */
 	uint32_t next_read_pipe; /* id */
 };
 

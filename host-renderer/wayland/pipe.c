@@ -187,10 +187,17 @@ void hr_read_pipes_update(struct hr_wl_context *context)
 
 /* --- write pipes --- */
 
+static void write_pipe_consume(struct hr_write_pipe *pipe, size_t len)
+{
+	br_stream_consume(&pipe->queue, len);
+	pipe->context->pipe_bytes -= len;
+}
+
 static void write_pipe_destroy(struct hr_write_pipe *pipe)
 {
 	stop_polling(&pipe->source);
 	br_sink_finish(&pipe->sink);
+	write_pipe_consume(pipe, br_stream_bytes(&pipe->queue));
 	br_stream_finish(&pipe->queue);
 	hr_fence_complete_all(&pipe->fences);
 	wl_list_remove(&pipe->link);
@@ -227,7 +234,7 @@ static void write_pipe_lose(struct hr_write_pipe *pipe)
 	pipe->lost = true;
 	stop_polling(&pipe->source);
 	br_sink_finish(&pipe->sink);
-	br_stream_consume(&pipe->queue, br_stream_bytes(&pipe->queue));
+	write_pipe_consume(pipe, br_stream_bytes(&pipe->queue));
 	hr_fence_complete_all(&pipe->fences);
 	hr_wl_pump(context);
 }
@@ -270,7 +277,7 @@ static int on_writable(int fd, uint32_t mask, void *data)
 		write_pipe_lose(pipe);
 		return 0;
 	}
-	br_stream_consume(&pipe->queue, (size_t)n);
+	write_pipe_consume(pipe, (size_t)n);
 	if (br_stream_empty(&pipe->queue)) {
 		if (pipe->hang_up) {
 			write_pipe_destroy(pipe);
@@ -286,8 +293,13 @@ static int on_writable(int fd, uint32_t mask, void *data)
 
 static int enqueue(struct hr_write_pipe *pipe, const uint8_t *bytes, size_t len)
 {
+	struct hr_wl_context *context = pipe->context;
+	if (len > BR_LIMIT_CTX_PIPE_BYTES - context->pipe_bytes) {
+		return -ENOSPC;
+	}
 	int ret = br_stream_write(&pipe->queue, bytes, len);
 	if (ret == 0) {
+		context->pipe_bytes += len;
 		ret = pipe->source && wl_event_source_fd_update(pipe->source, WL_EVENT_WRITABLE) ==
 					      0
 			      ? 0

@@ -192,13 +192,38 @@ static void test_write_pipe_bound(struct guest *guest)
 	close(fd);
 }
 
+/* Each pipe within its bound, all of them together not. */
+static void test_write_pipes_bound(struct guest *guest)
+{
+	enum { PIPES = 24, WRITES = 20 };
+	int fds[PIPES];
+	guest_open(guest, XD_EXT_PUSH, NULL);
+	grant(guest, 0, 1u << 20);
+	for (int i = 0; i < PIPES; i++) {
+		uint32_t id;
+		fds[i] = open_write_pipe(guest, &id);
+		for (int n = 0; n < WRITES && !fake_client->failure[0]; n++) {
+			guest_write(guest, id, 0, 40000, false);
+			while (guest_receive(guest)) {
+			}
+		}
+		if (fake_client->failure[0]) {
+			CHECK(i * WRITES * 40000 > (int)BR_LIMIT_CTX_PIPE_BYTES / 2);
+			close(fds[i]);
+			for (int n = 0; n < i; n++) {
+				close(fds[n]);
+			}
+			return;
+		}
+	}
+	CHECK(!"more was queued than the limit");
+}
+
 int main(void)
 {
 	static const struct device_case cases[] = {
-		CASE(read_pipe),
-		CASE(read_pipe_mailbox),
-		CASE(write_pipe),
-		CASE(write_pipe_bound),
+		CASE(read_pipe),	CASE(read_pipe_mailbox), CASE(write_pipe),
+		CASE(write_pipe_bound), CASE(write_pipes_bound),
 	};
 	return run_cases(cases, sizeof(cases) / sizeof(cases[0]));
 }
