@@ -9,33 +9,20 @@
 #include <unistd.h>
 
 #include "fd.h"
+#include "scm.h"
 
 #define MAX_FDS 28	 /* of one sendmsg: libwayland's limit */
 #define READ_BYTES 16384 /* asked for at a time */
-#define CONTROL_FDS 253	 /* SCM_MAX_FD of Linux: what a peer may send at once */
 
-union control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(CONTROL_FDS * sizeof(int))];
-};
-
-/* Queue received fds; those that do not fit are closed. */
-static int push_fds(struct br_stream *s, struct msghdr *msg)
+/* Queue received fds, or close them if ret tells of an error; those that do not fit are closed, too. */
+static int push_fds(struct br_stream *s, int *fds, size_t n_fds, int ret)
 {
-	int ret = msg->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
-			continue;
+	for (size_t i = 0; i < n_fds; i++) {
+		struct br_handle handle = {.fd = br_fd_take(&fds[i])};
+		if (ret == 0) {
+			ret = br_stream_push_handle_take(s, &handle);
 		}
-		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < count; i++) {
-			struct br_handle handle = {.fd = -1};
-			memcpy(&handle.fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (ret == 0) {
-				ret = br_stream_push_handle_take(s, &handle);
-			}
-			br_fd_clear(&handle.fd);
-		}
+		br_fd_clear(&handle.fd);
 	}
 	return ret;
 }
@@ -52,22 +39,13 @@ int br_sock_read(int sock_fd, struct br_stream *s)
 	if (at == NULL) {
 		return -ENOMEM;
 	}
-	union control control;
-	struct iovec iov = {.iov_base = at, .iov_len = want};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	ssize_t n;
-	do {
-		n = recvmsg(sock_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+	int fds[BR_SCM_MAX_FDS], flags;
+	size_t n_fds;
+	ssize_t n = br_scm_receive(sock_fd, at, want, fds, BR_SCM_MAX_FDS, &n_fds, &flags);
 	if (n < 0) {
-		return errno == ECONNRESET ? -EPIPE : -errno;
+		return n == -ECONNRESET ? -EPIPE : (int)n;
 	}
-	int ret = msg.msg_controllen > 0 ? push_fds(s, &msg) : 0;
+	int ret = push_fds(s, fds, n_fds, flags & MSG_CTRUNC ? -EPROTO : 0);
 	if (ret < 0) {
 		/* The bytes are lost: not a "later". More fds than any Wayland library sends. */
 		return ret == -ENOSPC ? -EPROTO : ret;
@@ -87,26 +65,12 @@ static void drop_sent(struct br_stream *s, size_t bytes, size_t handles)
 
 static ssize_t send_chunk(int sock_fd, struct br_stream *s, size_t bytes, size_t handles)
 {
-	union control control;
-	struct iovec iov = {.iov_base = s->data + s->head, .iov_len = bytes};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	if (handles > 0) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(handles * sizeof(int));
-		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(handles * sizeof(int));
-		for (size_t i = 0; i < handles; i++) {
-			const struct br_stream_handle *queued = &s->handles[s->handle_head + i];
-			memcpy(CMSG_DATA(c) + i * sizeof(int), &queued->handle.fd, sizeof(int));
-		}
+	const struct iovec iov = {.iov_base = s->data + s->head, .iov_len = bytes};
+	int fds[MAX_FDS];
+	for (size_t i = 0; i < handles; i++) {
+		fds[i] = s->handles[s->handle_head + i].handle.fd;
 	}
-	ssize_t n;
-	do {
-		n = sendmsg(sock_fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
+	return br_scm_send(sock_fd, &iov, 1, fds, handles);
 }
 
 int br_sock_flush(int sock_fd, struct br_stream *s)
