@@ -13,6 +13,7 @@
 #include <wayland-client.h>
 
 #include "fd.h"
+#include "launch/vm_check.h"
 #include "sock.h"
 
 #define DEADLINE_MS 3000
@@ -173,29 +174,40 @@ static void check_compositor(struct check *check, const struct hr_options *optio
 	}
 }
 
-static void check_socket(struct check *check, const struct hr_options *options)
+static void check_path(struct check *check, const char *path, int type, const char *option)
 {
-	char what[256];
-	if (options->socket_path == NULL) {
-		if (options->vhost_path != NULL || options->command != NULL) {
-			return; /* not served */
-		}
-		line(check, false, true, "socket", "set XDG_RUNTIME_DIR, or give --socket PATH");
-		return;
-	}
-	int fd = br_sock_listen(options->socket_path, SOCK_SEQPACKET);
+	char what[256], hint[128];
+	int fd = br_sock_listen(path, type);
 	if (fd == -EADDRINUSE) {
-		snprintf(what, sizeof(what), "socket %s: another causeway-host serves it",
-			 options->socket_path);
+		snprintf(what, sizeof(what), "socket %s: another causeway-host serves it", path);
 	} else if (fd < 0) {
-		snprintf(what, sizeof(what), "socket %s (%s)", options->socket_path, strerror(-fd));
+		snprintf(what, sizeof(what), "socket %s (%s)", path, strerror(-fd));
 	} else {
-		snprintf(what, sizeof(what), "socket %s", options->socket_path);
-		(void)unlink(options->socket_path);
+		snprintf(what, sizeof(what), "socket %s", path);
+		(void)unlink(path);
 	}
-	line(check, fd >= 0 || fd == -EADDRINUSE, true, what,
-	     "give --socket a path in a directory of yours");
+	snprintf(hint, sizeof(hint), "give %s a path in a directory of yours", option);
+	line(check, fd >= 0 || fd == -EADDRINUSE, true, what, hint);
 	br_fd_clear(&fd);
+}
+
+static void check_sockets(struct check *check, const struct hr_options *options)
+{
+	if (options->socket_path != NULL) {
+		check_path(check, options->socket_path, SOCK_SEQPACKET, "--socket");
+	}
+	if (options->vhost_path != NULL) {
+		check_path(check, options->vhost_path, SOCK_STREAM, "--vhost-user");
+	}
+	if (options->socket_path == NULL && options->vhost_path == NULL &&
+	    options->command == NULL) {
+		line(check, false, true, "socket", "set XDG_RUNTIME_DIR, or give --socket PATH");
+	}
+}
+
+static void vm_line(void *data, bool ok, bool required, const char *what, const char *hint)
+{
+	line(data, ok, required, what, hint);
 }
 
 int hr_check(const struct hr_options *options)
@@ -216,7 +228,8 @@ int hr_check(const struct hr_options *options)
 			},
 	};
 	check_compositor(&check, options);
-	check_socket(&check, options);
+	check_sockets(&check, options);
+	hr_vm_check(options, vm_line, &check);
 	line(&check, false, false, "GPU", "not yet in this version: programs draw with the CPU");
 	return check.bad ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -288,6 +288,48 @@ def test_options(rig):
         assert error in process.errors[0], process.errors
 
 
+def check(rig, *args, env=None, status=0):
+    process = host(rig, "--check", *args, env=env)
+    end(process, status)
+    return process.lines
+
+
+def test_check_names_what_is_missing(rig):
+    """For a QEMU that was named; without one, nothing of QEMU is required."""
+    env = {"WAYLAND_DISPLAY": rig.sway(size=(320, 240)).display}
+    lines = check(rig, "--", FAKE, "-m", "1G", env=env)
+    for line in (f"ok       {FAKE} 11.1 with vhost-user-test-device-pci",
+                 "ok       the guest's window into the host's memory (QEMU 11.1)",
+                 "ok       QEMU's arguments", "ok       memfd"):
+        assert line in lines, lines
+    assert sum("/dev/kvm" in line for line in lines) == 1
+    assert not any("socket" in line for line in lines)
+    for more, args, missing in (
+            ({"FAKE_QEMU_VERSION": "10.0.13"}, [], "QEMU 11.1 or later is needed"),
+            ({"FAKE_QEMU_NO_DEVICE": "1"}, [], "built without vhost-user-test-device-pci"),
+            ({}, ["-m", "much"], "'much' is not a memory size")):
+        lines = check(rig, "--", FAKE, *args, env=dict(env, **more), status=1)
+        (line,) = [line for line in lines if line.startswith("missing")]
+        assert missing in line
+    lines = check(rig, "--", FAKE, env=dict(env, FAKE_QEMU_VERSION="11.0.1"))
+    assert any(line.startswith("without  the guest's window") and "11.1" in line for line in lines)
+    # An empty PATH: no QEMU.
+    lines = check(rig, "--vhost-user", f"{rig.dir}/vm.sock", env=dict(env, PATH="/nonexistent"))
+    assert any(line.startswith("without  QEMU") for line in lines), lines
+    assert f"ok       socket {rig.dir}/vm.sock" in lines
+    lines = check(rig, "--vhost-user", "/nonexistent/vm.sock", env=env, status=1)
+    assert any(line.startswith("missing  socket /nonexistent") and "--vhost-user" in line
+               for line in lines)
+
+
+@needs_qemu
+def test_check_with_qemu(rig):
+    env = {"WAYLAND_DISPLAY": rig.sway(size=(320, 240)).display}
+    lines = check(rig, env=env)
+    assert any(re.fullmatch(rf"ok       {QEMU} \d+\.\d+ with vhost-user-test-device-pci", line)
+               for line in lines), lines
+
+
 # Arguments in print
 
 def test_print_arguments(rig):
