@@ -17,7 +17,11 @@
 #define MAX_MEMORY 0x1p52	    /* bytes that a double counts exactly */
 #define MEMORY_ID "causeway-mem"
 #define DEVICE "vhost-user-test-device"
-#define DEVICE_PROPERTIES ",chardev=causeway,virtio-id=16,num_vqs=2,vq_size=256,config_size=16"
+/* In JSON, because QEMU makes these devices after all others: ones with an address of their own, such as
+ * all of libvirt's, would find theirs taken. */
+#define DEVICE_JSON                                                                                \
+	"{\"driver\":\"%s\",\"chardev\":\"causeway\",\"virtio-id\":16,\"num_vqs\":2,"              \
+	"\"vq_size\":256,\"config_size\":16}"
 
 /* A part of an argument; commas in it are doubled still. text NULL: not given. */
 struct slice {
@@ -182,8 +186,12 @@ static void read_object(struct user_args *user, const char *value)
 static void read_device(struct user_args *user, const char *value)
 {
 	struct slice driver = property(value, "driver", "driver");
-	if (slice_starts(driver, DEVICE) &&
-	    slice_is(property(value, "virtio-id", "driver"), "16")) {
+	bool ours = value[0] == '{'
+			    ? strstr(value, "\"" DEVICE) != NULL &&
+				      strstr(value, "\"virtio-id\":16,") != NULL
+			    : slice_starts(driver, DEVICE) &&
+				      slice_is(property(value, "virtio-id", "driver"), "16");
+	if (ours) {
 		user->refused =
 			"-device " DEVICE " is there already: leave it and its -chardev out, "
 			"causeway-host adds both";
@@ -384,9 +392,7 @@ static int add_device(struct hr_qemu_args *args, const struct user_args *user,
 				"copied once more: -machine microvm,pcie=on has one";
 		ret = add(args, "-global", "virtio-mmio.force-legacy=false");
 	}
-	return ret < 0 ? ret
-		       : add(args, "-device", "%s" DEVICE_PROPERTIES,
-			     mmio ? DEVICE : DEVICE "-pci");
+	return ret < 0 ? ret : add(args, "-device", DEVICE_JSON, mmio ? DEVICE : DEVICE "-pci");
 }
 
 int hr_qemu_args_find(char *const *user_argv, const char *connection, struct hr_qemu_args *ret_args,

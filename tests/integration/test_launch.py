@@ -340,8 +340,8 @@ def test_print_arguments(rig):
         "-object", "memory-backend-memfd,id=causeway-mem,size=1024M,share=on",
         "-machine", "memory-backend=causeway-mem",
         "-chardev", f"socket,id=causeway,path={path}",
-        "-device", "vhost-user-test-device-pci,chardev=causeway,virtio-id=16,num_vqs=2,vq_size=256,"
-                   "config_size=16"]
+        "-device", '{"driver":"vhost-user-test-device-pci","chardev":"causeway","virtio-id":16,'
+                   '"num_vqs":2,"vq_size":256,"config_size":16}']
     assert f"--name dev --vhost-user {path}" in process.errors[0]
 
 
@@ -398,6 +398,9 @@ class Qmp:
     ("q35", []),
     ("q35", ["-machine", "memory.size=300M,memory-backend=", "-smp", "2"]),
     ("q35", ["-m", "100000k"]),
+    # Addresses of the user's own: ours must not take one of them.
+    ("q35", ["-device", '{"driver":"virtio-rng-pci","addr":"0x1"}', "-device",
+             '{"driver":"virtio-rng-pci","addr":"0x2"}', "-device", "virtio-rng-pci,addr=3"]),
     ("q35", ["-m", "256M", "-object", "memory-backend-ram,id=own,size=256M,share=on", "-machine",
              "memory-backend=own"]),
     ("q35", ["-m", "256M", "-object", "memory-backend-memfd,id=own,size=256M", "-numa",

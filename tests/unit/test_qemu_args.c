@@ -15,10 +15,11 @@
 	"-object memory-backend-memfd,id=causeway-mem,size=" size ",share=on "                     \
 	"-machine memory-backend=causeway-mem "
 #define CHARDEV "-chardev socket,id=causeway,fd=7 "
-#define PROPERTIES ",chardev=causeway,virtio-id=16,num_vqs=2,vq_size=256,config_size=16"
-#define DEVICE CHARDEV "-device vhost-user-test-device-pci" PROPERTIES
-#define MMIO_DEVICE                                                                                \
-	CHARDEV "-global virtio-mmio.force-legacy=false -device vhost-user-test-device" PROPERTIES
+#define JSON(driver)                                                                               \
+	"-device '{\"driver\":\"" driver "\",\"chardev\":\"causeway\",\"virtio-id\":16,"           \
+	"\"num_vqs\":2,\"vq_size\":256,\"config_size\":16}'"
+#define DEVICE CHARDEV JSON("vhost-user-test-device-pci")
+#define MMIO_DEVICE CHARDEV "-global virtio-mmio.force-legacy=false " JSON("vhost-user-test-device")
 
 /* The words of a command line, separated by blanks. */
 struct words {
@@ -153,6 +154,8 @@ static const struct {
 	{"-mem-path /dev/hugepages", "-object memory-backend-file,id=ID,mem-path=PATH"},
 	{"-daemonize -m 1G", "--vhost-user PATH"},
 	{"-device vhost-user-test-device-pci,virtio-id=16,chardev=c", "is there already"},
+	{"-device {\"driver\":\"vhost-user-test-device-pci\",\"virtio-id\":16,\"num_vqs\":2}",
+	 "is there already"},
 };
 
 TEST(refused_arguments)
