@@ -1,12 +1,10 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Boot a virtual machine whose root is the root of the caller, under stock QEMU.
 
 The guest sees / (with everything mounted below it) over 9p, read only, with a tmpfs on top: what it
-writes is its own and gone with it. Its first process is agent.py. As a program, this runs one
-command in such a guest; see --help. The command line of QEMU and the initramfs are made here only.
+writes is its own and gone with it. Its first process is agent.py. QEMU's command line and the initramfs
+are made here only; guest.py drives the machine, run.py runs one program in it.
 """
-import argparse
 import hashlib
 import lzma
 import os
@@ -14,7 +12,6 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 

@@ -14,6 +14,10 @@ import vmrig  # noqa: E402
 lab.DEADLINE = max(lab.DEADLINE, 60)
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "memory: of the integration tests that are borrowed here")
+
+
 def pytest_collection_modifyitems(items):
     """Without QEMU or a kernel nothing here can run; that is no failure of the programs'."""
     try:
@@ -23,18 +27,35 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=f"no virtual machine: {error}"))
 
 
+class Machines:
+    """The machine that tests share; another one after a test that it did not survive."""
+
+    def __init__(self):
+        self.made = None
+
+    def get(self):
+        if self.made and not self.made.healthy():
+            self.finish()
+        if not self.made:
+            self.made = vmrig.Machine(reboots=True)
+        return self.made
+
+    def finish(self):
+        old, self.made = self.made, None
+        if old:
+            old.finish()
+
+
 @pytest.fixture(scope="session")
-def shared_machine():
-    """One machine for all tests that leave it as it was."""
-    made = vmrig.Machine()
+def machines():
+    made = Machines()
     yield made
     made.finish()
 
 
 @pytest.fixture
-def machine(request):
-    """The shared machine; a new one, if a test before this has ruined it."""
-    return request.getfixturevalue("shared_machine")
+def machine(machines):
+    return machines.get()
 
 
 @pytest.fixture
@@ -42,3 +63,16 @@ def rig(machine):
     made = vmrig.VmRig(machine)
     yield made
     made.finish()
+
+
+@pytest.fixture
+def new_machine():
+    """A function that makes a machine of the test's own, by Machine's arguments."""
+    made = []
+
+    def make(*args, **kwargs):
+        made.append(vmrig.Machine(*args, reboots=True, **kwargs))
+        return made[-1]
+    yield make
+    for machine in made:
+        machine.finish()

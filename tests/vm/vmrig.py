@@ -49,7 +49,18 @@ class Machine:
         assert self.vm.running(), self.vm.report()
         assert self.host.running(), self.host.errors[-20:]
 
+    def healthy(self):
+        """Whether another test can use it."""
+        if not self.vm.running() or not self.host.running():
+            return False
+        try:
+            self.load_driver()
+        except guest.GuestError:
+            return False
+        return True
+
     def finish(self):
+        """First the guest: QEMU is not to see its device's process end."""
         if self.vm:
             print(self.vm.report())
             self.vm.finish()
@@ -134,3 +145,14 @@ def counts(process):
     status = vm.read(f"/proc/{process.pid}/status").decode()
     rss = next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon:"))
     return len(vm.ask("list", path=f"/proc/{process.pid}/fd")), int(rss)
+
+
+def settle(read, alike=5):
+    """A number once it is the same several times in a row: nothing announces that."""
+    seen = []
+
+    def look():
+        seen.append(read())
+        return len(seen) >= alike and len(set(seen[-alike:])) == 1
+    lab.wait_until(look, lambda: f"a number to stay the same; it was {seen[-10:]}")
+    return seen[-1]
