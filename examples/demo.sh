@@ -12,10 +12,17 @@ settle=5          # seconds for a program that never stands still
 
 usage() {
 	cat <<-USAGE
-	usage: examples/demo.sh [APP [ARGS...]]
+	usage: examples/demo.sh [--vm | --no-vm] [APP [ARGS...]]
 
 	Builds Causeway, then runs APP (default: ${default_app[*]}) as a guest would: APP talks to
-	causeway-guest, causeway-guest to causeway-host over a socket, and causeway-host to the desktop.
+	causeway-guest, causeway-guest to causeway-host, and causeway-host to the desktop.
+
+	  --no-vm   causeway-guest and APP run beside the desktop and reach causeway-host over a
+	            socket, as from a container (default)
+	  --vm      they run in a virtual machine, and reach causeway-host through the virtio-gpu
+	            device that it is there: stock QEMU with Debian's kernel, whose root is the build
+	            environment's (what APP writes there is gone at the end). With KVM where that
+	            works; without, everything takes some times as long
 
 	  in a Wayland session   APP's window opens on your desktop; the demo ends with APP
 	  elsewhere              a headless weston shows the window, its screen is saved as
@@ -47,8 +54,17 @@ desktop_socket() {
 	esac
 }
 
+vm=
+mode=()
 case "${1:-}" in
 -h | --help) usage; exit 0 ;;
+--vm | --no-vm)
+	mode=("$1")
+	[ "$1" = --no-vm ] || vm=yes
+	shift
+	;;
+esac
+case "${1:-}" in
 -*) echo "demo: there is no option $1 (see --help)" >&2; exit 2 ;;
 esac
 
@@ -56,14 +72,16 @@ desktop=$(desktop_socket)
 [ -z "$desktop" ] || [ -S "$desktop" ] ||
 	die "no compositor listens at $desktop: unset WAYLAND_DISPLAY for a demo without a desktop"
 if [ -z "${CAUSEWAY_INSIDE:-}" ] && [ "${CAUSEWAY_ENV:-}" != native ]; then
-	exec "$checkout/tests/env/enter" "$here/demo.sh" "$@"
+	exec "$checkout/tests/env/enter" "$here/demo.sh" "${mode[@]}" "$@"
 fi
 [ $# -gt 0 ] || set -- "${default_app[@]}"
+[ -z "$vm" ] || deadline=180 # a guest has to boot meanwhile, on an emulated processor
 
 # The programs' sockets and logs; gone at the end, like every process that was started.
 work=$(mktemp -d)
 chmod 700 "$work"
 pids=()
+where=
 
 cleanup() {
 	local status=$? pid i
@@ -179,17 +197,27 @@ app_env=(GDK_BACKEND=wayland GSK_RENDERER=cairo QT_QPA_PLATFORM=wayland SDL_VIDE
 	LIBGL_ALWAYS_SOFTWARE=1 DBUS_SESSION_BUS_ADDRESS=disabled: NO_AT_BRIDGE=1)
 
 start_host() {
-	start host build/host-renderer/causeway-host --socket "$work/host.sock" \
+	local option=--socket
+	[ -z "$vm" ] || option=--vhost-user
+	start host build/host-renderer/causeway-host "$option" "$work/host.sock" \
 		--wayland-display "$desktop"
 	wait_for "waiting for causeway-host" "${pids[-1]}" test -S "$work/host.sock"
 }
 
 guest_command() {
-	guest=(env -u WAYLAND_DISPLAY "${app_env[@]}" build/guest-proxy/causeway-guest
+	local proxy=build/guest-proxy/causeway-guest
+	guest=(env -u WAYLAND_DISPLAY "${app_env[@]}" "$proxy"
 		--transport "socket:$work/host.sock" --socket "$work/guest" -- "$@")
+	[ -n "$vm" ] || return 0
+	"$checkout/tests/vm/run.py" --build build --check >/dev/null ||
+		die "no virtual machine can be booted here"
+	guest=("$checkout/tests/vm/run.py" --build build --vhost-user "$work/host.sock" --
+		env "${app_env[@]}" "$proxy" --transport virtgpu -- "$@")
+	where="in a virtual machine, "
 }
 
 show_on_desktop() {
+	[ -z "$vm" ] || say "booting a virtual machine"
 	say "$1 opens on your desktop ($desktop); the demo ends with it"
 	"${guest[@]}" &
 	pids+=($!)
@@ -200,11 +228,12 @@ show_on_desktop() {
 }
 
 save_picture() {
+	[ -z "$vm" ] || say "booting a virtual machine"
 	start app "${guest[@]}"
 	wait_for "waiting for a window of $1" "${pids[-1]}" screen_shows window
 	wait_still
 	cp "$work/screen.png" "$checkout/demo.png"
-	say "$1 ran through causeway-guest and causeway-host on a headless weston ($size)"
+	say "$1 ran ${where}through causeway-guest and causeway-host on a headless weston ($size)"
 	say "the picture of its screen: $checkout/demo.png"
 }
 
