@@ -101,15 +101,20 @@ static void notify(const char *state)
 #endif
 }
 
+static struct hr_window_options window_options(const struct program *program)
+{
+	return (struct hr_window_options){.bytes = (uint64_t)program->options.window_mib << 20};
+}
+
 /* Serve the VMM that the supervisor starts. */
 static int start_supervised(struct program *program)
 {
+	const struct hr_window_options window = window_options(program);
 	program->lifeline = wl_event_loop_add_fd(program->host.loop, program->lifeline_fd,
 						 WL_EVENT_READABLE, handle_lifeline, program);
 	int ret = program->lifeline != NULL ? br_fd_set_nonblock(program->vmm_fd) : -ENOMEM;
 	if (ret == 0) {
-		ret = hr_vhost_create(&program->host, (uint64_t)program->options.window_mib << 20,
-				      &program->vhost);
+		ret = hr_vhost_create(&program->host, &window, &program->vhost);
 	}
 	if (ret == 0) {
 		ret = hr_vhost_serve_take(program->vhost, &program->vmm_fd);
@@ -122,6 +127,7 @@ static int start_supervised(struct program *program)
 
 static int start_vhost(struct program *program)
 {
+	const struct hr_window_options window = window_options(program);
 	const char *path = program->options.vhost_path;
 	if (program->lifeline_fd >= 0) {
 		return start_supervised(program);
@@ -129,8 +135,7 @@ static int start_vhost(struct program *program)
 	if (path == NULL) {
 		return 0;
 	}
-	int ret = hr_vhost_start(&program->host, path, (uint64_t)program->options.window_mib << 20,
-				 &program->vhost);
+	int ret = hr_vhost_start(&program->host, path, &window, &program->vhost);
 	if (ret == -EADDRINUSE) {
 		br_log(BR_LOG_ERROR,
 		       "host: another causeway-host serves %s: give --vhost-user "

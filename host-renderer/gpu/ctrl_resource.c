@@ -142,15 +142,36 @@ uint32_t hr_ctrl_resource_unref(struct hr_device *device, struct hr_request *req
 
 /* --- the window --- */
 
-static int map(struct hr_resource *resource, uint64_t offset)
+static int map(struct hr_resource *resource, uint64_t offset, const struct hr_request *request)
 {
 	const struct hr_frontend *frontend = &resource->device->frontend;
 	if (resource->blob_mem != VIRTIO_GPU_BLOB_MEM_HOST3D || resource->mapped ||
 	    !(resource->blob_flags & VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE)) {
 		return -EINVAL;
 	}
-	return frontend->ops->map ? frontend->ops->map(frontend->data, resource, offset)
-				  : hr_resource_need_memory(resource);
+	if (!frontend->ops->map) {
+		return hr_resource_need_memory(resource);
+	}
+	resource->mapped = true;
+	int ret = frontend->ops->map(frontend->data, resource, offset, request);
+	resource->mapped = ret == 0 || ret == -EINPROGRESS;
+	return ret;
+}
+
+void hr_device_mapped(struct hr_device *device, const struct virtio_gpu_ctrl_hdr *request,
+		      uint64_t cookie, struct hr_resource *resource, int err)
+{
+	if (err < 0) {
+		resource->mapped = false;
+		hr_device_respond(device, request, cookie, hr_ctrl_response_of(err));
+		return;
+	}
+	struct virtio_gpu_resp_map_info response = {
+		.hdr = hr_ctrl_response(request, VIRTIO_GPU_RESP_OK_MAP_INFO),
+		.map_info = resource->map_info,
+	};
+	device->frontend.ops->complete(device->frontend.data, cookie, &response, sizeof(response),
+				       device->frontend.ops->map ? -1 : resource->memory_fd);
 }
 
 uint32_t hr_ctrl_resource_map_blob(struct hr_device *device, struct hr_request *request,
@@ -160,17 +181,13 @@ uint32_t hr_ctrl_resource_map_blob(struct hr_device *device, struct hr_request *
 	if (!resource) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
 	}
-	int ret = map(resource, cmd->map_blob.offset);
+	int ret = map(resource, cmd->map_blob.offset, request);
 	if (ret < 0) {
-		return hr_ctrl_response_of(ret);
+		return ret == -EINPROGRESS ? 0 : hr_ctrl_response_of(ret);
 	}
 	resource->mapped = true;
-	struct virtio_gpu_resp_map_info response = {
-		.hdr = hr_ctrl_response(&request->hdr, VIRTIO_GPU_RESP_OK_MAP_INFO),
-		.map_info = resource->map_info,
-	};
-	return hr_ctrl_answer(device, request, &response, sizeof(response),
-			      device->frontend.ops->map ? -1 : resource->memory_fd);
+	hr_device_mapped(device, &request->hdr, request->cookie, resource, 0);
+	return 0;
 }
 
 uint32_t hr_ctrl_resource_unmap_blob(struct hr_device *device, struct hr_request *request,

@@ -17,6 +17,7 @@
 struct hr_capset;
 struct hr_context;
 struct hr_host;
+struct hr_request;
 struct hr_resource;
 
 #define HR_CONTEXT_BUCKETS 256
@@ -38,9 +39,11 @@ struct hr_frontend_ops {
 	 * request; or NULL if it is not guest memory. NULL: the guest's memory comes as fds. */
 	void *(*guest_memory)(void *data, uint64_t address, uint64_t len);
 	/* Show a resource at an offset of the host-visible window: it gets zeroed memory there
-	 * (in_window), or its own is shown. Returns 0; -EINVAL the offset; -ENOSPC; else -errno.
-	 * NULL: the answer to RESOURCE_MAP_BLOB carries the memory's fd instead. */
-	int (*map)(void *data, struct hr_resource *resource, uint64_t offset);
+	 * (in_window), or its own is shown. Returns 0; -EINPROGRESS: hr_device_mapped() follows;
+	 * -EINVAL the offset; -ENOSPC; else -errno. NULL: the answer to RESOURCE_MAP_BLOB carries
+	 * the memory's fd instead. */
+	int (*map)(void *data, struct hr_resource *resource, uint64_t offset,
+		   const struct hr_request *request);
 	/* Undo a map; memory in the window is gone. */
 	void (*unmap)(void *data, struct hr_resource *resource);
 };
@@ -98,6 +101,10 @@ void hr_device_resume(struct hr_device *device);
 /** Send a packet of a context; see hr_frontend_ops.push. */
 void hr_device_push(struct hr_device *device, uint32_t ctx_id, const struct iovec *iov,
 		    size_t n_iov, const int *fds, size_t n_fds);
+
+/** Answer a RESOURCE_MAP_BLOB that the front end has seen to: err 0 or -errno. */
+void hr_device_mapped(struct hr_device *device, const struct virtio_gpu_ctrl_hdr *request,
+		      uint64_t cookie, struct hr_resource *resource, int err);
 
 /** Answer a request with a response of type and nothing else. */
 void hr_device_respond(struct hr_device *device, const struct virtio_gpu_ctrl_hdr *request,

@@ -68,10 +68,11 @@ static void *guest_memory(void *data, uint64_t address, uint64_t len)
 	return hr_ram_guest(&session->ram, address, len);
 }
 
-static int map(void *data, struct hr_resource *resource, uint64_t offset)
+static int map(void *data, struct hr_resource *resource, uint64_t offset,
+	       const struct hr_request *request)
 {
 	struct hr_session *session = data;
-	return hr_window_map(&session->window, resource, offset);
+	return hr_window_map(&session->window, resource, offset, request);
 }
 
 static void unmap(void *data, struct hr_resource *resource)
@@ -91,13 +92,13 @@ static const struct hr_frontend_ops frontend_ops = {
 static void forget_device(struct hr_session *session)
 {
 	session->forgetting = true;
+	hr_window_stop(&session->window); /* the VMM has dropped it: nothing is to be taken back */
 	hr_device_destroy(session->shared.device);
 	session->shared.device = NULL;
 	for (int i = 0; i < HR_N_QUEUES; i++) {
 		hr_queue_forget(&session->queues[i]);
 	}
 	session->forgetting = false;
-	hr_window_stop(&session->window);
 }
 
 static int make_device(struct hr_session *session)
@@ -520,7 +521,7 @@ static int on_socket(int fd, uint32_t mask, void *data)
 
 /* --- life --- */
 
-int hr_session_create_take(struct hr_host *host, uint64_t window_bytes, int *fd,
+int hr_session_create_take(struct hr_host *host, const struct hr_window_options *window, int *fd,
 			   void (*gone)(void *data), void *data, struct hr_session **ret_session)
 {
 	struct hr_session *session = calloc(1, sizeof(*session));
@@ -539,8 +540,7 @@ int hr_session_create_take(struct hr_host *host, uint64_t window_bytes, int *fd,
 	for (int i = 0; i < HR_N_QUEUES; i++) {
 		hr_queue_init(&session->queues[i], &session->shared, i == 1);
 	}
-	int ret = hr_window_init(&session->window, host->loop, window_bytes, on_window_ready,
-				 session);
+	int ret = hr_window_init(&session->window, host->loop, window, on_window_ready, session);
 	ret = ret < 0 ? ret : br_fd_set_nonblock(*fd);
 	if (ret == 0) {
 		session->source = wl_event_loop_add_fd(host->loop, *fd, WL_EVENT_READABLE,

@@ -39,7 +39,7 @@ struct hr_session {
 
 /** Serve a connected socket; takes *fd. gone(data) is called when the VMM has left. *ret_session is the
  * caller's. Returns 0; -ENOMEM; else -errno. */
-int hr_session_create_take(struct hr_host *host, uint64_t window_bytes, int *fd,
+int hr_session_create_take(struct hr_host *host, const struct hr_window_options *window, int *fd,
 			   void (*gone)(void *data), void *data, struct hr_session **ret_session);
 
 /** Disconnect; the device and all its windows end. NULL is fine. gone() is not called. */

@@ -17,7 +17,7 @@
 
 struct hr_vhost {
 	struct hr_host *host;
-	uint64_t window_bytes;
+	struct hr_window_options window;
 	int listen_fd; /* -1: none */
 	struct wl_event_source *source;
 	char *path;		    /* to be removed; NULL: none */
@@ -35,7 +35,7 @@ int hr_vhost_serve_take(struct hr_vhost *vhost, int *conn_fd)
 	if (vhost->session) {
 		return -EBUSY;
 	}
-	return hr_session_create_take(vhost->host, vhost->window_bytes, conn_fd, on_gone, vhost,
+	return hr_session_create_take(vhost->host, &vhost->window, conn_fd, on_gone, vhost,
 				      &vhost->session);
 }
 
@@ -61,9 +61,10 @@ static int on_connection(int fd, uint32_t mask, void *data)
 	return 0;
 }
 
-int hr_vhost_create(struct hr_host *host, uint64_t window_bytes, struct hr_vhost **ret_vhost)
+int hr_vhost_create(struct hr_host *host, const struct hr_window_options *window,
+		    struct hr_vhost **ret_vhost)
 {
-	if (window_bytes > BR_LIMIT_WINDOW_BYTES || (window_bytes & (window_bytes - 1)) != 0) {
+	if (window->bytes > BR_LIMIT_WINDOW_BYTES || (window->bytes & (window->bytes - 1)) != 0) {
 		return -EINVAL;
 	}
 	struct hr_vhost *vhost = calloc(1, sizeof(*vhost));
@@ -71,17 +72,17 @@ int hr_vhost_create(struct hr_host *host, uint64_t window_bytes, struct hr_vhost
 		return -ENOMEM;
 	}
 	vhost->host = host;
-	vhost->window_bytes = window_bytes;
+	vhost->window = *window;
 	vhost->listen_fd = -1;
 	*ret_vhost = vhost;
 	return 0;
 }
 
-int hr_vhost_start(struct hr_host *host, const char *path, uint64_t window_bytes,
+int hr_vhost_start(struct hr_host *host, const char *path, const struct hr_window_options *window,
 		   struct hr_vhost **ret_vhost)
 {
 	struct hr_vhost *vhost;
-	int ret = hr_vhost_create(host, window_bytes, &vhost);
+	int ret = hr_vhost_create(host, window, &vhost);
 	if (ret < 0) {
 		return ret;
 	}

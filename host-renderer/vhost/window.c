@@ -21,41 +21,37 @@
 /* The smallest page of a guest: it maps no less. */
 #define PAGE 4096u
 
-int hr_window_init(struct hr_window *window, struct wl_event_loop *loop, uint64_t bytes,
-		   void (*ready)(void *data), void *data)
+static void set_taken(struct hr_window *window, const struct hr_resource *resource, bool taken);
+
+/** An answer that the VMM owes. */
+struct due {
+	struct wl_list link; /* hr_window.due */
+	enum { DUE_START, DUE_MAP, DUE_UNMAP } kind;
+	bool stale; /* of before a stop: nobody waits for it */
+	/* Of a map: what was asked. */
+	struct hr_resource *resource; /* referenced */
+	struct virtio_gpu_ctrl_hdr request;
+	uint64_t cookie;
+};
+
+int hr_window_init(struct hr_window *window, struct wl_event_loop *loop,
+		   const struct hr_window_options *options, void (*ready)(void *data), void *data)
 {
 	*window = (struct hr_window){
 		.loop = loop,
-		.bytes = bytes,
+		.bytes = options->bytes,
+		.kind = options->kind,
 		.arena_fd = -1,
 		.channel_fd = -1,
 		.ready = ready,
 		.data = data,
 	};
-	if (bytes > 0) {
-		window->taken = calloc(bytes / PAGE, sizeof(*window->taken));
+	wl_list_init(&window->due);
+	if (window->bytes > 0) {
+		window->taken = calloc(window->bytes / PAGE, sizeof(*window->taken));
 		return window->taken ? 0 : -ENOMEM;
 	}
 	return 0;
-}
-
-static void close_channel(struct hr_window *window)
-{
-	if (window->source) {
-		wl_event_source_remove(window->source);
-		window->source = NULL;
-	}
-	br_fd_clear(&window->channel_fd);
-	window->ack_have = 0;
-	window->acks_due = 0;
-}
-
-void hr_window_finish(struct hr_window *window)
-{
-	hr_window_stop(window);
-	close_channel(window);
-	free(window->taken);
-	window->taken = NULL;
 }
 
 /* --- the back-end channel --- */
@@ -70,6 +66,44 @@ static void finish_start(struct hr_window *window, bool mapped)
 	window->ready(window->data);
 }
 
+static void finish_map(struct hr_window *window, struct due *due, bool mapped)
+{
+	struct hr_resource *resource = due->resource;
+	/* It may have lost its id meanwhile, and then has been unmapped. */
+	if (!mapped && resource->mapped) {
+		set_taken(window, resource, false);
+	}
+	hr_device_mapped(resource->device, &due->request, due->cookie, resource,
+			 mapped ? 0 : -ENOSPC);
+}
+
+/* The oldest answer that is due has come, or will not. */
+static void finish_due(struct hr_window *window, bool accepted)
+{
+	struct due *due = wl_container_of(window->due.next, due, link);
+	wl_list_remove(&due->link);
+	if (!due->stale && due->kind == DUE_START) {
+		finish_start(window, accepted);
+	} else if (!due->stale && due->kind == DUE_MAP) {
+		finish_map(window, due, accepted);
+	}
+	hr_resource_unref(due->resource);
+	free(due);
+}
+
+static void close_channel(struct hr_window *window)
+{
+	if (window->source) {
+		wl_event_source_remove(window->source);
+		window->source = NULL;
+	}
+	br_fd_clear(&window->channel_fd);
+	window->ack_have = 0;
+	while (!wl_list_empty(&window->due)) {
+		finish_due(window, false);
+	}
+}
+
 static void handle_ack(struct hr_window *window)
 {
 	struct vu_header header;
@@ -78,19 +112,12 @@ static void handle_ack(struct hr_window *window)
 	memcpy(&refused, window->ack + sizeof(header), sizeof(refused));
 	window->ack_have = 0;
 	if (header.size != sizeof(refused) || !(header.flags & VU_FLAG_REPLY) ||
-	    window->acks_due == 0) {
+	    wl_list_empty(&window->due)) {
 		br_log_peer(BR_LOG_WARN, "vhost: the VMM sent nonsense on the back-end channel");
-		bool waiting = window->acks_due > 0;
 		close_channel(window);
-		if (waiting) {
-			finish_start(window, false);
-		}
 		return;
 	}
-	/* Answers of starts that were stopped meanwhile come before that of the last one. */
-	if (--window->acks_due == 0) {
-		finish_start(window, refused == 0);
-	}
+	finish_due(window, refused == 0);
 }
 
 static int on_channel(int fd, uint32_t mask, void *data)
@@ -103,11 +130,7 @@ static int on_channel(int fd, uint32_t mask, void *data)
 		return 0;
 	}
 	if (n <= 0) {
-		bool waiting = window->acks_due > 0;
 		close_channel(window);
-		if (waiting) {
-			finish_start(window, false);
-		}
 		return 0;
 	}
 	window->ack_have += (size_t)n;
@@ -133,42 +156,85 @@ int hr_window_set_channel_take(struct hr_window *window, int *fd)
 	return 0;
 }
 
-bool hr_window_start(struct hr_window *window)
+/* Ask the VMM; *ret_due is in the list of those due, for the caller to fill in. */
+static int ask(struct hr_window *window, uint32_t request, const struct vu_shmem_map *map, int fd,
+	       struct due **ret_due)
 {
-	if (window->bytes == 0 || !window->offered || window->channel_fd < 0) {
-		return false;
+	struct due *due = calloc(1, sizeof(*due));
+	if (!due) {
+		return -ENOMEM;
 	}
-	window->arena_fd = hr_memory_create(window->bytes);
-	if (window->arena_fd < 0) {
-		br_log(BR_LOG_WARN, "vhost: no memory for the host-visible window: %s",
-		       strerror(-window->arena_fd));
-		window->arena_fd = -1;
-		return false;
+	int ret = hr_message_send(window->channel_fd, request, VU_VERSION | VU_FLAG_NEED_REPLY, map,
+				  sizeof(*map), fd);
+	if (ret < 0) {
+		br_log_peer(BR_LOG_WARN, "vhost: the VMM can't be asked for memory: %s",
+			    strerror(-ret));
+		free(due);
+		return ret;
 	}
+	wl_list_insert(window->due.prev, &due->link);
+	*ret_due = due;
+	return 0;
+}
+
+/* --- start and stop --- */
+
+static int start_arena(struct hr_window *window)
+{
 	const struct vu_shmem_map map = {
 		.shmid = SHMID_HOST_VISIBLE,
 		.len = window->bytes,
 		.flags = VU_SHMEM_MAP_RW,
 	};
-	int ret = hr_message_send(window->channel_fd, VU_BACKEND_SHMEM_MAP,
-				  VU_VERSION | VU_FLAG_NEED_REPLY, &map, sizeof(map),
-				  window->arena_fd);
-	if (ret < 0) {
-		br_log(BR_LOG_WARN, "vhost: the VMM can't be asked to map the window: %s",
-		       strerror(-ret));
+	struct due *due;
+	int fd = hr_memory_create(window->bytes);
+	if (fd < 0) {
+		return fd;
+	}
+	window->arena_fd = fd;
+	int ret = ask(window, VU_BACKEND_SHMEM_MAP, &map, fd, &due);
+	if (ret == 0) {
+		due->kind = DUE_START;
+	}
+	return ret;
+}
+
+bool hr_window_start(struct hr_window *window)
+{
+	if (window->bytes == 0 || !window->offered || window->channel_fd < 0) {
 		return false;
 	}
-	window->acks_due++;
-	return true;
+	if (window->kind == HR_WINDOW_EACH) {
+		window->mapped = true;
+		return false;
+	}
+	int ret = start_arena(window);
+	if (ret < 0) {
+		br_log(BR_LOG_WARN, "vhost: there is no host-visible window: %s", strerror(-ret));
+	}
+	return ret == 0;
 }
 
 void hr_window_stop(struct hr_window *window)
 {
+	struct due *due;
+	wl_list_for_each (due, &window->due, link) {
+		due->stale = true;
+		due->resource = hr_resource_unref(due->resource);
+	}
 	window->mapped = false;
 	br_fd_clear(&window->arena_fd);
 	if (window->taken) {
 		memset(window->taken, 0, window->bytes / PAGE * sizeof(*window->taken));
 	}
+}
+
+void hr_window_finish(struct hr_window *window)
+{
+	hr_window_stop(window);
+	close_channel(window);
+	free(window->taken);
+	window->taken = NULL;
 }
 
 /* --- blobs --- */
@@ -208,8 +274,8 @@ static int zero(struct hr_window *window, uint64_t offset, uint64_t pages)
 		       : 0;
 }
 
-/* A file from the compositor, whose place can't be chosen: the guest gets a copy. */
-static int copy_in(struct hr_window *window, const struct hr_resource *resource, uint64_t offset)
+/* A file of the compositor's, whose size and place don't suit a window: the guest gets a copy. */
+static int copy_file(const struct hr_resource *resource, int to_fd, uint64_t offset)
 {
 	uint8_t *bytes = resource->device->scratch;
 	if (resource->size > BR_LIMIT_FILE_BYTES) {
@@ -222,7 +288,7 @@ static int copy_in(struct hr_window *window, const struct hr_resource *resource,
 		if (n <= 0) {
 			return n < 0 ? -errno : 0;
 		}
-		if (pwrite(window->arena_fd, bytes, (size_t)n, (off_t)(offset + at)) != n) {
+		if (pwrite(to_fd, bytes, (size_t)n, (off_t)(offset + at)) != n) {
 			return -EIO;
 		}
 		at += (uint64_t)n;
@@ -230,41 +296,100 @@ static int copy_in(struct hr_window *window, const struct hr_resource *resource,
 	return 0;
 }
 
-int hr_window_map(struct hr_window *window, struct hr_resource *resource, uint64_t offset)
+static int map_in_arena(struct hr_window *window, struct hr_resource *resource, uint64_t offset)
 {
-	if (!window->mapped) {
-		return -ENOSPC;
-	}
 	/* Memory that is elsewhere already can't move: somebody may have it. */
-	if (!is_free(window, offset, pages_of(resource)) ||
-	    (resource->fresh && resource->memory_fd >= 0)) {
+	if (resource->fresh && resource->memory_fd >= 0) {
 		return -EINVAL;
 	}
 	int ret = zero(window, offset, pages_of(resource));
 	if (ret == 0 && !resource->fresh) {
-		ret = copy_in(window, resource, offset);
+		ret = copy_file(resource, window->arena_fd, offset);
 	}
-	if (ret < 0) {
-		return ret;
-	}
-	if (resource->fresh) {
+	if (ret == 0 && resource->fresh) {
 		resource->memory_fd = window->arena_fd;
 		resource->memory_offset = offset;
 		resource->in_window = true;
 	}
-	resource->window_offset = offset;
-	set_taken(window, resource, true);
-	return 0;
+	return ret;
+}
+
+/* The file to show: its own, or whole pages with a copy of it. Returns the fd, the caller's. */
+static int file_to_show(struct hr_resource *resource)
+{
+	int ret = hr_resource_need_memory(resource);
+	if (ret < 0 || resource->fresh) {
+		return ret < 0 ? ret : br_fd_dup(resource->memory_fd);
+	}
+	int fd = hr_memory_create(pages_of(resource) * PAGE);
+	ret = fd < 0 ? fd : copy_file(resource, fd, 0);
+	if (ret < 0) {
+		br_fd_clear(&fd);
+		return ret;
+	}
+	return fd;
+}
+
+static int map_file(struct hr_window *window, struct hr_resource *resource, uint64_t offset,
+		    const struct hr_request *request)
+{
+	const struct vu_shmem_map map = {
+		.shmid = SHMID_HOST_VISIBLE,
+		.shm_offset = offset,
+		.len = pages_of(resource) * PAGE,
+		.flags = VU_SHMEM_MAP_RW,
+	};
+	struct due *due;
+	int fd BR_CLEANUP_FD = file_to_show(resource);
+	int ret = fd < 0 ? fd : ask(window, VU_BACKEND_SHMEM_MAP, &map, fd, &due);
+	if (ret < 0) {
+		return ret;
+	}
+	due->kind = DUE_MAP;
+	due->resource = hr_resource_ref(resource);
+	due->request = request->hdr;
+	due->cookie = request->cookie;
+	return -EINPROGRESS;
+}
+
+int hr_window_map(struct hr_window *window, struct hr_resource *resource, uint64_t offset,
+		  const struct hr_request *request)
+{
+	if (!window->mapped) {
+		return -ENOSPC;
+	}
+	if (!is_free(window, offset, pages_of(resource))) {
+		return -EINVAL;
+	}
+	int ret = window->kind == HR_WINDOW_ARENA ? map_in_arena(window, resource, offset)
+						  : map_file(window, resource, offset, request);
+	if (ret == 0 || ret == -EINPROGRESS) {
+		resource->window_offset = offset;
+		set_taken(window, resource, true);
+	}
+	return ret;
 }
 
 void hr_window_unmap(struct hr_window *window, struct hr_resource *resource)
 {
-	if (window->arena_fd < 0) {
-		return;
+	const struct vu_shmem_map map = {
+		.shmid = SHMID_HOST_VISIBLE,
+		.shm_offset = resource->window_offset,
+		.len = pages_of(resource) * PAGE,
+	};
+	struct due *due;
+	if (window->mapped) {
+		set_taken(window, resource, false);
 	}
-	set_taken(window, resource, false);
-	/* Gives the memory back to the system; map() does it again and sees to errors. */
-	(void)zero(window, resource->window_offset, pages_of(resource));
+	if (window->mapped && window->kind == HR_WINDOW_EACH) {
+		/* The VMM does what it is asked in turn: the place may be asked for again. */
+		if (ask(window, VU_BACKEND_SHMEM_UNMAP, &map, -1, &due) == 0) {
+			due->kind = DUE_UNMAP;
+		}
+	} else if (window->mapped) {
+		/* Gives the memory back to the system; map() does it again and sees to errors. */
+		(void)zero(window, resource->window_offset, pages_of(resource));
+	}
 	if (resource->in_window) {
 		resource->memory_fd = -1;
 		resource->memory_offset = 0;

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * The host-visible window: memory of ours that the guest can map. One file, the arena, is shown in all
- * of it once per start of the device; a blob's memory is the part of the arena at the offset which the
- * guest chose for it. So nothing has to be said to the VMM for each blob: its tables are small, and a
- * mapping for each blob would abort it. Source: vhost-user, VHOST_USER_BACKEND_SHMEM_MAP.
+ * The host-visible window: memory of ours that the guest can map, in one of two ways.
+ *
+ * Arena: one file is shown in all of it once per start of the device; a blob's memory is the part of the
+ * arena at the offset which the guest chose for it. Nothing has to be said to the VMM for each blob, whose
+ * tables of memory are small. What comes as a file is copied in.
+ *
+ * Each: the VMM maps every blob's own file by itself, as memory of a GPU needs. With more than a few, QEMU
+ * 11.1 complains of its tables at each one, and goes on.
+ *
+ * Source: vhost-user, VHOST_USER_BACKEND_SHMEM_MAP.
  */
 #ifndef HR_VHOST_WINDOW_H
 #define HR_VHOST_WINDOW_H
@@ -11,7 +17,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <wayland-util.h>
 
+#include "vhost.h"
+
+struct hr_request;
 struct hr_resource;
 struct wl_event_loop;
 struct wl_event_source;
@@ -23,14 +33,15 @@ struct wl_event_source;
 struct hr_window {
 	struct wl_event_loop *loop; /* borrowed */
 	uint64_t bytes;		    /* 0: there is none */
-	bool offered;		    /* the VMM has room for it */
-	bool mapped;		    /* the guest sees the arena */
-	int arena_fd;		    /* -1 while the device is stopped */
-	bool *taken;		    /* by page: a blob is there */
+	enum hr_window_kind kind;
+	bool offered; /* the VMM has room for it */
+	bool mapped;  /* the guest sees the arena */
+	int arena_fd; /* -1 while the device is stopped */
+	bool *taken;  /* by page: a blob is there */
 	/* The back-end channel. */
 	int channel_fd; /* -1: none */
 	struct wl_event_source *source;
-	unsigned acks_due;
+	struct wl_list due; /* struct due.link: answers that the VMM owes, in order */
 	uint8_t ack[HR_ACK_BYTES];
 	size_t ack_have;
 	/* Called when the last start's answer is there: the guest may go on. */
@@ -39,8 +50,8 @@ struct hr_window {
 };
 
 /** Prepare a window of bytes, a power of two or 0. Returns 0; -ENOMEM. */
-int hr_window_init(struct hr_window *window, struct wl_event_loop *loop, uint64_t bytes,
-		   void (*ready)(void *data), void *data);
+int hr_window_init(struct hr_window *window, struct wl_event_loop *loop,
+		   const struct hr_window_options *options, void (*ready)(void *data), void *data);
 
 /** Close and free everything. */
 void hr_window_finish(struct hr_window *window);
@@ -56,7 +67,8 @@ bool hr_window_start(struct hr_window *window);
 void hr_window_stop(struct hr_window *window);
 
 /** Show a resource at offset; see hr_frontend_ops.map. */
-int hr_window_map(struct hr_window *window, struct hr_resource *resource, uint64_t offset);
+int hr_window_map(struct hr_window *window, struct hr_resource *resource, uint64_t offset,
+		  const struct hr_request *request);
 
 /** Undo that: its pages are free, and zeroed. */
 void hr_window_unmap(struct hr_window *window, struct hr_resource *resource);

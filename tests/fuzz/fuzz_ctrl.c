@@ -42,10 +42,11 @@ static void *guest_memory(void *data, uint64_t address, uint64_t len)
 	return len > 0 && address < RAM_BYTES && len <= RAM_BYTES - address ? ram + address : NULL;
 }
 
-static int map(void *data, struct hr_resource *resource, uint64_t offset)
+static int map(void *data, struct hr_resource *resource, uint64_t offset,
+	       const struct hr_request *request)
 {
 	(void)data;
-	return hr_window_map(&window, resource, offset);
+	return hr_window_map(&window, resource, offset, request);
 }
 
 static void unmap(void *data, struct hr_resource *resource)
@@ -175,7 +176,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct hr_frontend frontend = {.ops = &ops, .extensions = XD_EXT_PIPE_CREDIT};
 	struct hr_host host = {.next_client = 1};
 	host.loop = wl_event_loop_create();
-	if (!host.loop || hr_window_init(&window, host.loop, WINDOW_BYTES, NULL, NULL) < 0) {
+	const struct hr_window_options options = {.bytes = WINDOW_BYTES};
+	if (!host.loop || hr_window_init(&window, host.loop, &options, NULL, NULL) < 0) {
 		abort();
 	}
 	window.arena_fd = hr_memory_create(WINDOW_BYTES);

@@ -233,6 +233,45 @@ static void test_window(struct front *front)
 	CHECK_EQ(front->maps, 1);
 }
 
+/* The same where the VMM maps every blob by itself. */
+static void test_window_each(struct front *front)
+{
+	uint8_t *ring[2];
+	uint64_t size;
+	front_driver_start(front, true);
+	CHECK_EQ(front->maps, 0);
+	front_open(front, ring);
+	uint32_t blob_id = ask_image(front, ring[0], 2, &size);
+	CHECK_EQ(create_host3d(front, 5, blob_id, size), OK);
+	CHECK_EQ(map_blob(front, 5, 0x3000), VIRTIO_GPU_RESP_OK_MAP_INFO);
+	CHECK_EQ(front->maps, 1);
+	memcpy(front->window + 0x3000, "from the guest", 15);
+	struct br_handle handle = send_resource(front, 5);
+	CHECK(handle.fd >= 0 && handle.offset == 0);
+	char text[15];
+	CHECK(pread(handle.fd, text, 15, 0) == 15 && memcmp(text, "from the guest", 15) == 0);
+	close(handle.fd);
+	CHECK_EQ(create_host3d(front, 6, blob_id, size), OK);
+	CHECK_EQ(map_blob(front, 6, 0x4000), BAD);
+	CHECK_EQ(map_blob(front, 6, 0x5000), VIRTIO_GPU_RESP_OK_MAP_INFO);
+	/* A place is free again at once, and shows other memory. */
+	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 5), OK);
+	CHECK_EQ(create_host3d(front, 7, blob_id, size), OK);
+	CHECK_EQ(map_blob(front, 7, 0x3000), VIRTIO_GPU_RESP_OK_MAP_INFO);
+	CHECK_EQ(front->window[0x3000], 0);
+	CHECK_EQ(front->n_shown, 2);
+	/* A VMM that refuses costs the guest this one. */
+	front->quirks.refuse_map = true;
+	CHECK_EQ(create_host3d(front, 8, blob_id, size), OK);
+	CHECK_EQ(map_blob(front, 8, 0x10000), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	front->quirks.refuse_map = false;
+	CHECK_EQ(map_blob(front, 8, 0x10000), VIRTIO_GPU_RESP_OK_MAP_INFO);
+	/* Nothing is said to a VMM that resets the device, which drops everything itself. */
+	front_driver_stop(front);
+	front_driver_start(front, true);
+	CHECK_EQ(front->n_shown, 0);
+}
+
 /* Memory from the compositor is copied into the window. */
 static void test_item(struct front *front)
 {
@@ -446,7 +485,7 @@ static void test_pause(struct front *front)
 	front_run(front);
 	CHECK(ring[1][0] == before && front->queues[0].used->idx == front->queues[0].used_seen);
 	front_driver_start(front, false);
-	CHECK_EQ(front->maps, 1);
+	CHECK_EQ(front->maps, front->quirks.each ? 0 : 1);
 	CHECK(front_take(front, 0, &head));
 	CHECK_EQ(head, poll);
 	CHECK(memcmp(ring[1] + sizeof(struct xd_send_receive), "meanwhile", 9) == 0);
@@ -590,11 +629,14 @@ int main(void)
 		FRONT_CASE(burst, .no_event_idx = true),
 		FRONT_CASE(channel),
 		FRONT_CASE(window),
+		FRONT_CASE(window_each, .each = true),
 		FRONT_CASE(item),
+		FRONT_CASE(item, .each = true),
 		FRONT_CASE(transfer, .no_shmem = true),
 		FRONT_CASE(pages_as_file),
 		FRONT_CASE(2d_and_cursor),
 		FRONT_CASE(pause),
+		FRONT_CASE(pause, .each = true),
 		FRONT_CASE(pause_keeps_answers),
 		FRONT_CASE(reset),
 		FRONT_CASE(memory_moves),

@@ -246,6 +246,7 @@ static void test_wrong_eventfds(struct front *front)
 	close(pipes[1]);
 	front_driver_stop(front);
 	struct vu_vring_state enable = {0, 1};
+	front->running = true;
 	CHECK_EQ(front_send_ack(front, VU_SET_VRING_KICK, &index, 8, &pipes[0], 1), 0);
 	(void)front_send_ack(front, VU_SET_VRING_ENABLE, &enable, 8, NULL, 0);
 	front_run(front);

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -46,21 +47,41 @@ void front_send(struct front *front, uint32_t request, uint32_t flags, const voi
 	send_message(front->fd, request, flags, payload, size, fds, n_fds);
 }
 
-/* As QEMU does: one region, not twice the same place. */
-static void handle_map(struct front *front, const struct vu_shmem_map *map, int fd)
+/* As QEMU does: nothing over something else, and nothing outside. The guest sees the file itself. */
+static bool do_map(struct front *front, const struct vu_shmem_map *map, int fd)
 {
+	struct stat st;
 	uint64_t bytes = front->quirks.window_bytes;
-	uint64_t refused = front->quirks.refuse_map || map->shmid != 1 || front->window ||
-			   map->shm_offset > bytes || map->len > bytes - map->shm_offset;
-	if (!refused) {
-		front->window = mmap(NULL, map->len, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-				     (off_t)map->fd_offset);
-		CHECK(front->window != MAP_FAILED);
-		front->maps++;
+	if (front->quirks.refuse_map || map->shmid != 1 || map->shm_offset > bytes ||
+	    map->len > bytes - map->shm_offset || front->n_shown == FRONT_MAX_SHOWN ||
+	    fstat(fd, &st) < 0 || map->fd_offset + map->len > (uint64_t)st.st_size) {
+		return false;
 	}
-	close(fd);
-	send_message(front->back_fd, VU_BACKEND_SHMEM_MAP, VU_FLAG_REPLY, &refused, sizeof(refused),
-		     NULL, 0);
+	for (unsigned i = 0; i < front->n_shown; i++) {
+		const struct vu_shmem_map *other = &front->shown[i];
+		if (map->shm_offset < other->shm_offset + other->len &&
+		    other->shm_offset < map->shm_offset + map->len) {
+			return false;
+		}
+	}
+	CHECK(mmap(front->window + map->shm_offset, map->len, PROT_READ | PROT_WRITE,
+		   MAP_SHARED | MAP_FIXED, fd, (off_t)map->fd_offset) != MAP_FAILED);
+	front->shown[front->n_shown++] = *map;
+	front->maps++;
+	return true;
+}
+
+/* Only what was mapped as a whole. */
+static bool do_unmap(struct front *front, const struct vu_shmem_map *map)
+{
+	for (unsigned i = 0; i < front->n_shown; i++) {
+		if (front->shown[i].shm_offset == map->shm_offset &&
+		    front->shown[i].len == map->len) {
+			front->shown[i] = front->shown[--front->n_shown];
+			return true;
+		}
+	}
+	return false;
 }
 
 static void serve_back(struct front *front)
@@ -80,10 +101,17 @@ static void serve_back(struct front *front)
 		if (CMSG_FIRSTHDR(&msg)) {
 			memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
 		}
-		CHECK_EQ(message.header.request, VU_BACKEND_SHMEM_MAP);
 		CHECK_EQ(message.header.flags, VU_VERSION | VU_FLAG_NEED_REPLY);
 		struct vu_shmem_map map = message.map;
-		handle_map(front, &map, fd);
+		bool is_map = message.header.request == VU_BACKEND_SHMEM_MAP;
+		CHECK(is_map || message.header.request == VU_BACKEND_SHMEM_UNMAP);
+		/* QEMU 11.1 ends if asked while the device is stopped. */
+		CHECK(front->running);
+		uint64_t refused = is_map ? !do_map(front, &map, fd) : !do_unmap(front, &map);
+		CHECK(is_map || !refused);
+		br_fd_clear(&fd);
+		send_message(front->back_fd, message.header.request, VU_FLAG_REPLY, &refused,
+			     sizeof(refused), NULL, 0);
 		msg.msg_controllen = sizeof(control);
 	}
 }
@@ -165,6 +193,9 @@ void front_start(struct front *front, struct front_quirks quirks)
 	memset(front, 0, sizeof(*front));
 	front->quirks = quirks;
 	front->quirks.window_bytes = quirks.window_bytes ? quirks.window_bytes : FRONT_WINDOW;
+	front->window = mmap(NULL, front->quirks.window_bytes, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(front->window != MAP_FAILED);
 	front->host.loop = wl_event_loop_create();
 	front->host.next_client = 1;
 	front->back_fd = -1;
@@ -177,7 +208,11 @@ void front_start(struct front *front, struct front_quirks quirks)
 		front->queues[i].call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		front->queues[i].kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	}
-	CHECK(hr_vhost_create(&front->host, front->quirks.window_bytes, &front->vhost) == 0);
+	const struct hr_window_options window = {
+		.bytes = front->quirks.window_bytes,
+		.kind = quirks.each ? HR_WINDOW_EACH : HR_WINDOW_ARENA,
+	};
+	CHECK(hr_vhost_create(&front->host, &window, &front->vhost) == 0);
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
 	front->fd = pair[0];
 	CHECK(hr_vhost_serve_take(front->vhost, &pair[1]) == 0);
@@ -238,16 +273,13 @@ void front_driver_start(struct front *front, bool fresh)
 	CHECK_EQ(front_receive(front, &config, sizeof(config)), sizeof(config));
 	CHECK_EQ(config.config.num_scanouts, 0);
 	CHECK_EQ(config.config.num_capsets, 1);
+	front->running = true;
 	front_send(front, VU_SET_FEATURES, 0, &features, sizeof(features), NULL, 0);
 	CHECK_EQ(front_send_memory(front), 0);
 	if (fresh) {
 		memset(front->ram, 0, 2 * QUEUE_BYTES);
 		front->heap = HEAP;
-		/* The VMM drops all that was shown when it resets a device. */
-		if (front->window) {
-			munmap(front->window, front->quirks.window_bytes);
-			front->window = NULL;
-		}
+		front->n_shown = 0; /* the VMM drops all when it resets a device */
 	}
 	for (uint32_t i = 0; i < 2; i++) {
 		struct front_queue *queue = &front->queues[i];
@@ -277,6 +309,7 @@ void front_driver_stop(struct front *front)
 		CHECK_EQ(front_receive(front, &state, sizeof(state)), sizeof(state));
 		front->queues[i].base = state.num;
 	}
+	front->running = false;
 }
 
 void front_finish(struct front *front)
@@ -286,9 +319,7 @@ void front_finish(struct front *front)
 	CHECK(fake_client == NULL);
 	br_fd_clear(&front->back_fd);
 	hr_vhost_finish(front->vhost);
-	if (front->window) {
-		munmap(front->window, front->quirks.window_bytes);
-	}
+	munmap(front->window, front->quirks.window_bytes);
 	munmap(front->ram, FRONT_RAM_BYTES);
 	close(front->ram_fd);
 	for (int i = 0; i < 2; i++) {

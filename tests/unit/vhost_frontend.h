@@ -25,12 +25,14 @@
 #define FRONT_USER_HIGH 0x7e0000000000ull
 #define FRONT_QUEUE_SIZE 64
 #define FRONT_WINDOW (1u << 20)
+#define FRONT_MAX_SHOWN 64
 
 /** What the front end does otherwise than QEMU 11.1. All zero: nothing. */
 struct front_quirks {
 	bool no_shmem; /* as QEMU 11.0 */
 	bool no_event_idx;
 	bool indirect;	       /* every request goes through an indirect table */
+	bool each;	       /* the host shows every blob by itself */
 	bool refuse_map;       /* SHMEM_MAP fails */
 	uint64_t window_bytes; /* 0: FRONT_WINDOW */
 };
@@ -53,7 +55,10 @@ struct front {
 	int ram_fd;
 	uint8_t *ram;
 	uint32_t heap;	 /* offset in ram of the next buffer */
-	uint8_t *window; /* what the guest sees of it; NULL: not mapped */
+	uint8_t *window; /* what the guest sees of it */
+	struct vu_shmem_map shown[FRONT_MAX_SHOWN];
+	unsigned n_shown;
+	bool running; /* the device is */
 	unsigned maps;
 	struct front_queue queues[2];
 	uint64_t fence_id;
