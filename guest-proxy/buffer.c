@@ -77,7 +77,18 @@ bool gp_buffer_geometry_valid(const struct gp_buffer_geometry *geometry, uint64_
 	return bytes <= INT32_MAX && (uint64_t)geometry->offset + bytes <= pool_bytes;
 }
 
-struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *blob,
+uint64_t gp_buffer_bytes(const struct gp_buffer_geometry *geometry, uint64_t pool_bytes)
+{
+	uint64_t bytes = (uint64_t)geometry->stride * (uint64_t)geometry->height;
+	uint64_t rest = pool_bytes - (uint64_t)geometry->offset;
+	if (gp_format_bytes(geometry->format) == 0) {
+		/* More planes may follow, of up to the size of the first and up to three in all. */
+		bytes = bytes * 3 < rest ? bytes * 3 : rest;
+	}
+	return bytes;
+}
+
+struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *blob, uint64_t start,
 				   const struct gp_buffer_geometry *geometry,
 				   struct gp_stats *stats)
 {
@@ -87,6 +98,7 @@ struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *b
 	}
 	buffer->mapping = gp_mapping_ref(mapping);
 	buffer->blob = gp_blob_ref(blob);
+	buffer->start = start;
 	buffer->geometry = *geometry;
 	buffer->stats = stats;
 	buffer->whole = true;
@@ -106,34 +118,32 @@ struct gp_blob *gp_buffer_destroy(struct gp_buffer *buffer)
 	return blob;
 }
 
-/* Copy rows, and let the host see them. */
-static int copy(struct gp_buffer *buffer, const struct gp_rows *rows)
+/* Copy rows, counted from the mapping's start, and let the host see them. */
+static int copy(struct gp_buffer *buffer, struct gp_rows rows)
 {
-	uint64_t at = rows->offset;
-	for (uint32_t i = 0; i < rows->count; i++, at += rows->stride) {
-		memcpy(buffer->blob->map + at, buffer->mapping->bytes + at, rows->bytes);
+	const uint8_t *from = buffer->mapping->bytes + rows.offset;
+	rows.offset -= (uint32_t)buffer->start;
+	uint8_t *to = buffer->blob->map + rows.offset;
+	for (uint32_t i = 0; i < rows.count; i++, from += rows.stride, to += rows.stride) {
+		memcpy(to, from, rows.bytes);
 	}
-	buffer->stats->copied_bytes += (uint64_t)rows->bytes * rows->count;
-	return buffer->blob->written ? buffer->blob->written(buffer->blob, rows) : 0;
+	buffer->stats->copied_bytes += (uint64_t)rows.bytes * rows.count;
+	return buffer->blob->written ? buffer->blob->written(buffer->blob, &rows) : 0;
 }
 
-static int copy_whole(struct gp_buffer *buffer, uint32_t pixel_bytes)
+static int copy_whole(struct gp_buffer *buffer)
 {
-	const struct gp_buffer_geometry *g = &buffer->geometry;
-	uint64_t at = (uint64_t)g->offset;
-	uint64_t bytes = (uint64_t)g->stride * (uint64_t)g->height;
-	if (pixel_bytes == 0) {
-		/* More planes may follow, of up to the size of the first and up to three in all. */
-		uint64_t size = buffer->mapping->size;
-		uint64_t rest = (size < buffer->blob->size ? size : buffer->blob->size) - at;
-		bytes = bytes * 3 < rest ? bytes * 3 : rest;
-	}
-	const struct gp_rows rows = {.offset = (uint32_t)at,
-				     .stride = (uint32_t)bytes,
-				     .bytes = (uint32_t)bytes,
-				     .count = 1};
+	uint64_t end = buffer->start + buffer->blob->size;
+	uint64_t size = buffer->mapping->size < end ? buffer->mapping->size : end;
+	uint32_t bytes = (uint32_t)gp_buffer_bytes(&buffer->geometry, size);
+	const struct gp_rows rows = {
+		.offset = (uint32_t)buffer->geometry.offset,
+		.stride = bytes,
+		.bytes = bytes,
+		.count = 1,
+	};
 	buffer->stats->full_frames++;
-	return copy(buffer, &rows);
+	return copy(buffer, rows);
 }
 
 static int copy_rect(struct gp_buffer *buffer, const struct gp_rect *rect, uint32_t pixel_bytes)
@@ -151,7 +161,7 @@ static int copy_rect(struct gp_buffer *buffer, const struct gp_rect *rect, uint3
 		rows.stride = rows.bytes;
 		rows.count = 1;
 	}
-	return copy(buffer, &rows);
+	return copy(buffer, rows);
 }
 
 int gp_buffer_sync(struct gp_buffer *buffer)
@@ -162,7 +172,7 @@ int gp_buffer_sync(struct gp_buffer *buffer)
 	bool rows_fit = (uint64_t)g->width * pixel_bytes <= (uint64_t)g->stride;
 	int ret = 0;
 	if (buffer->whole || (buffer->damage.count > 0 && (pixel_bytes == 0 || !rows_fit))) {
-		ret = copy_whole(buffer, pixel_bytes);
+		ret = copy_whole(buffer);
 	} else {
 		for (uint32_t i = 0; ret == 0 && i < buffer->damage.count; i++) {
 			struct gp_rect rect = gp_rect_intersect(&buffer->damage.rects[i], &all);

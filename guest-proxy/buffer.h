@@ -34,6 +34,7 @@ struct gp_buffer_geometry {
 struct gp_buffer {
 	struct gp_mapping *mapping; /* one reference */
 	struct gp_blob *blob;	    /* one reference */
+	uint64_t start;		    /* where in the mapping the blob's first byte is */
 	struct gp_buffer_geometry geometry;
 	struct gp_stats *stats;
 	struct br_object *object; /* its wl_buffer */
@@ -46,9 +47,14 @@ struct gp_buffer {
 /** Check a geometry against a pool of pool_bytes, as libwayland does. */
 bool gp_buffer_geometry_valid(const struct gp_buffer_geometry *geometry, uint64_t pool_bytes);
 
-/** Make a buffer with references of its own to both memories; everything differs. The geometry was
- * checked against the sizes of both. NULL if memory is out. */
-struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *blob,
+/** Bytes of a buffer in its pool: of formats with several planes as many as there may be, up to
+ * the pool's end. */
+uint64_t gp_buffer_bytes(const struct gp_buffer_geometry *geometry, uint64_t pool_bytes);
+
+/** Make a buffer with references of its own to both memories; everything differs. The blob mirrors the
+ * mapping from byte start on. The geometry was checked against the sizes of both. NULL if memory is
+ * out. */
+struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *blob, uint64_t start,
 				   const struct gp_buffer_geometry *geometry,
 				   struct gp_stats *stats);
 

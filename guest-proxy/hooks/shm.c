@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Mirrored wl_shm pools: the host gets memory of its own kind for each, and each buffer remembers
- * the memory that it was made in.
+ * the memory that it was made in. Some programs have pools that are far larger than what is in them: of
+ * a large pool only the buffers are mirrored, each in memory of its own.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -14,6 +15,11 @@
 #include "gp-hooks.h"
 #include "limits.h"
 #include "wire.h"
+
+/* Pools up to this size are mirrored as a whole: room for two frames of 4K make one allocation. */
+#define MAX_WHOLE_POOL_BYTES (64 << 20)
+/* What the server has for a larger one, so that there is a pool for it. */
+#define PLACEHOLDER_BYTES 4096
 
 /* Source: wayland.xml, enum wl_shm.error. */
 enum shm_error { SHM_INVALID_FORMAT, SHM_INVALID_STRIDE, SHM_INVALID_FD };
@@ -29,7 +35,8 @@ struct pool {
 	struct shm *shm;	    /* one reference */
 	int fd;			    /* the client's file */
 	struct gp_mapping *mapping; /* of the newest size */
-	struct gp_blob *blob;	    /* at least as large */
+	struct gp_blob *blob;	    /* at least as large, unless large */
+	bool large;		    /* buffers from now on have blobs of their own */
 	/* The server's pool for it after a resize, whose data this is; NULL: its own. */
 	struct br_object *successor;
 };
@@ -135,7 +142,8 @@ enum br_verdict gp_hook_wl_shm_create_pool(struct br_relay *relay, struct br_msg
 		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
 		return BR_DROP;
 	}
-	int ret = prepare(relay, msg, handle->fd, args->size, (uint64_t)args->size, &pool->mapping,
+	int32_t mirrored = args->size > MAX_WHOLE_POOL_BYTES ? PLACEHOLDER_BYTES : args->size;
+	int ret = prepare(relay, msg, handle->fd, args->size, (uint64_t)mirrored, &pool->mapping,
 			  &pool->blob);
 	if (ret < 0) {
 		free(pool);
@@ -147,6 +155,8 @@ enum br_verdict gp_hook_wl_shm_create_pool(struct br_relay *relay, struct br_msg
 	object->data = pool;
 	object->destroy = pool_destroy;
 	handle->res_id = pool->blob->res_id;
+	pool->large = mirrored != args->size;
+	msg->args[2].i = mirrored;
 	return BR_FORWARD;
 }
 
@@ -209,10 +219,11 @@ enum br_verdict gp_hook_wl_shm_pool_resize(struct br_relay *relay, struct br_msg
 				      "resize after wl_shm.release is not supported");
 		return BR_DROP;
 	}
-	bool fits = (uint64_t)args->size <= pool->blob->size;
+	pool->large = pool->large || args->size > MAX_WHOLE_POOL_BYTES;
+	bool fits = pool->large || (uint64_t)args->size <= pool->blob->size;
 	/* Pools grow in many small steps: twice the size each time makes few new ones. */
 	uint64_t wanted = pool->blob->size * 2;
-	wanted = wanted > BR_LIMIT_POOL_BYTES ? BR_LIMIT_POOL_BYTES : wanted;
+	wanted = wanted > MAX_WHOLE_POOL_BYTES ? MAX_WHOLE_POOL_BYTES : wanted;
 	wanted = wanted < (uint64_t)args->size ? (uint64_t)args->size : wanted;
 	int ret = prepare(relay, msg, pool->fd, args->size, fits ? 0 : wanted, &mapping, &blob);
 	if (ret < 0) {
@@ -220,6 +231,9 @@ enum br_verdict gp_hook_wl_shm_pool_resize(struct br_relay *relay, struct br_msg
 	}
 	(void)gp_mapping_unref(pool->mapping);
 	pool->mapping = mapping;
+	if (pool->large) {
+		return BR_DROP;
+	}
 	if (fits) {
 		return grow_in_place(relay, pool, args->size);
 	}
@@ -251,6 +265,75 @@ static void buffer_object_destroy(struct br_relay *relay, struct br_object *obje
 	object->data = NULL;
 }
 
+static bool keep_buffer(struct br_relay *relay, struct br_object *object, const struct pool *pool,
+			struct gp_blob *blob, uint64_t start,
+			const struct gp_buffer_geometry *geometry)
+{
+	struct gp_buffer *buffer =
+		gp_buffer_create(pool->mapping, blob, start, geometry, gp_state_of(relay)->stats);
+	if (buffer == NULL) {
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
+		return false;
+	}
+	buffer->object = object;
+	object->data = buffer;
+	object->destroy = buffer_object_destroy;
+	return true;
+}
+
+/* Make a buffer in a server's pool of its own, which ends at once: the buffer keeps the memory. */
+static void send_lone_buffer(struct br_relay *relay, struct br_msg *msg, const struct pool *pool,
+			     const struct gp_blob *blob, uint64_t bytes)
+{
+	struct br_object *lone = br_relay_create_server_object(relay, BR_IFACE_WL_SHM_POOL,
+							       pool->shm->object->version);
+	if (lone == NULL) {
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
+		return;
+	}
+	struct br_handle handle = {.fd = -1, .kind = BR_FD_SHM, .res_id = blob->res_id};
+	union br_arg pool_args[3] = {{.object = lone}, {.handle = 0}, {.i = (int32_t)bytes}};
+	union br_arg buffer_args[6];
+	memcpy(buffer_args, msg->args, sizeof(buffer_args));
+	buffer_args[1].i = 0; /* offset */
+	(void)br_relay_send(relay, BR_REQUEST, pool->shm->object, BR_REQ_WL_SHM_CREATE_POOL,
+			    pool_args, &handle);
+	(void)br_relay_send(relay, BR_REQUEST, lone, BR_REQ_WL_SHM_POOL_CREATE_BUFFER, buffer_args,
+			    NULL);
+	(void)br_relay_send(relay, BR_REQUEST, lone, BR_REQ_WL_SHM_POOL_DESTROY, NULL, NULL);
+}
+
+static enum br_verdict create_lone_buffer(struct br_relay *relay, struct br_msg *msg,
+					  struct pool *pool,
+					  const struct gp_buffer_geometry *geometry)
+{
+	struct gp_blob *blob;
+	uint64_t bytes = gp_buffer_bytes(geometry, pool->mapping->size);
+	if (pool->shm->object == NULL) {
+		br_relay_client_error(relay, msg->object, SHM_INVALID_FD,
+				      "create_buffer in a large pool after wl_shm.release is not "
+				      "supported");
+		return BR_DROP;
+	}
+	int ret = gp_state_alloc(gp_state_of(relay), bytes, &blob);
+	if (ret == -EAGAIN) {
+		return BR_AGAIN;
+	}
+	if (ret < 0) {
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY,
+				      "create_buffer: the host gives no memory for %" PRIu64
+				      " bytes: %s",
+				      bytes, strerror(-ret));
+		return BR_DROP;
+	}
+	if (keep_buffer(relay, msg->args[0].object, pool, blob, (uint64_t)geometry->offset,
+			geometry)) {
+		send_lone_buffer(relay, msg, pool, blob, bytes);
+	}
+	gp_state_retire(gp_state_of(relay), blob);
+	return BR_DROP;
+}
+
 enum br_verdict gp_hook_wl_shm_pool_create_buffer(
 	struct br_relay *relay, struct br_msg *msg,
 	const struct br_args_wl_shm_pool_create_buffer *args)
@@ -274,14 +357,12 @@ enum br_verdict gp_hook_wl_shm_pool_create_buffer(
 				      args->offset, args->width, args->height, args->stride);
 		return BR_DROP;
 	}
-	object->data =
-		gp_buffer_create(pool->mapping, pool->blob, &geometry, gp_state_of(relay)->stats);
-	if (object->data == NULL) {
-		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
+	if (pool->large) {
+		return create_lone_buffer(relay, msg, pool, &geometry);
+	}
+	if (!keep_buffer(relay, object, pool, pool->blob, 0, &geometry)) {
 		return BR_DROP;
 	}
-	((struct gp_buffer *)object->data)->object = object;
-	object->destroy = buffer_object_destroy;
 	if (pool->successor == NULL) {
 		return BR_FORWARD;
 	}

@@ -369,6 +369,56 @@ TEST(a_successor_outlives_its_pool)
 	finish(&f);
 }
 
+/* Of a pool of half a gigabyte only the buffers cost memory, also when it came to be one by a resize. */
+static void check_large_pool(bool by_resize)
+{
+	const uint32_t large = 512u << 20, offset = 300u << 20;
+	struct fixture f;
+	start(&f);
+	create_pool(&f, by_resize ? 40000 : 4096);
+	CHECK_INT(ftruncate(f.file, large), 0);
+	CHECK_INT(pwrite(f.file, f.pixels, 40000, offset), 40000);
+	if (!by_resize) {
+		struct br_handle handle = {.fd = br_fd_dup(f.file)};
+		CHECK_INT(br_stream_push_handle_take(br_relay_input(f.relay, BR_REQUEST), &handle),
+			  0);
+		REQUEST(&f, POOL, BR_REQ_WL_SHM_POOL_DESTROY);
+		REQUEST(&f, SHM, BR_REQ_WL_SHM_CREATE_POOL, BUFFER, large);
+	} else {
+		create_buffer(&f, BUFFER, 0, 100, 100, 400);
+		REQUEST(&f, POOL, BR_REQ_WL_SHM_POOL_RESIZE, large);
+	}
+	uint32_t pool = by_resize ? POOL : BUFFER;
+	REQUEST(&f, pool, BR_REQ_WL_SHM_POOL_CREATE_BUFFER, BUFFER2, offset, 100, 100, 400, 0);
+	CHECK(!br_relay_failed(f.relay));
+	struct gp_blob *blob = blobs[next_res_id - 1];
+	CHECK(blob->size < 65536);
+	attach(&f, BUFFER2);
+	CHECK_INT(commit(&f), 40000);
+	CHECK(memcmp(blob->map, f.pixels, 40000) == 0);
+	CHECK_INT(pwrite(f.file, "changed", 8, offset + 400 * 5 + 4 * 3), 8);
+	damage(&f, 3, 5, 2, 1);
+	CHECK_INT(commit(&f), 8);
+	CHECK(memcmp(blob->map + 400 * 5 + 4 * 3, "changed", 8) == 0);
+	/* What the pool had before still mirrors into the memory of before. */
+	if (by_resize) {
+		attach(&f, BUFFER);
+		CHECK_INT(commit(&f), 40000);
+		CHECK(memcmp(blobs[1]->map, f.pixels, 40000) == 0);
+	}
+	REQUEST(&f, pool, BR_REQ_WL_SHM_POOL_DESTROY);
+	attach(&f, BUFFER2);
+	CHECK(!br_relay_failed(f.relay));
+	/* Messages in the order and with the sizes that a server takes are the integration tests' matter. */
+	finish(&f);
+}
+
+TEST(large_pools_cost_what_is_in_them)
+{
+	check_large_pool(false);
+	check_large_pool(true);
+}
+
 TEST(buffers_outlive_their_pool)
 {
 	struct fixture f;
