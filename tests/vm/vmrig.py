@@ -15,9 +15,9 @@ import rig as lab
 
 
 class Machine:
-    """A booted guest with our device."""
+    """A booted guest with our device, or with that of another program."""
 
-    def __init__(self, host_args=(), **options):
+    def __init__(self, host_args=(), program=None, **options):
         self.rig = lab.Rig(tempfile.mkdtemp(prefix="cw-"))
         self.link = self.rig.dir / "compositor"
         self.socket = str(self.rig.dir / "gpu.sock")
@@ -25,9 +25,11 @@ class Machine:
         self.number = 0
         try:
             env = {k: v for k, v in self.rig.env.items() if k != "WAYLAND_DISPLAY"}
-            self.host = self.rig.start(
-                [lab.program("causeway-host"), "--vhost-user", self.socket, "--wayland-display",
-                 str(self.link), "--app-id-prefix", "", "--title-mark", "", *host_args], env)
+            if not program:
+                program = lab.program("causeway-host")
+                host_args = ["--app-id-prefix", "", "--title-mark", "", *host_args]
+            self.host = self.rig.start([program, "--vhost-user", self.socket, "--wayland-display",
+                                        str(self.link), *host_args], env)
             lab.Bridge._wait_socket(self.socket, self.host)
             self.vm = guest.Guest(boot.gpu_arguments(self.socket), **options)
         except BaseException:
