@@ -5,6 +5,7 @@
 A client that makes a window from a wl_shm pool, and the compositor's side of it; ids and opcodes as
 in wayland.xml and xdg-shell.xml. Run by hand when a target's input format changes.
 """
+import random
 import struct
 import sys
 from pathlib import Path
@@ -200,6 +201,9 @@ def main():
             ('s', message(1, 0, 1, 3, string('no')), 0)], 62),
         # The size modulo 4 chooses the extensions.
         'ctrl/window': ctrl_input(),
+        # Decisions, the first of which is the mode. deleted-successor is one that was found.
+        **{f'hooks/mode-{mode}': bytes([mode]) + random.Random(mode).randbytes(4095)
+           for mode in range(3)},
         'vring/direct': vring_input(False),
         'vring/indirect': vring_input(True),
         **{f'channel/mode-{extra}': channel_input() + bytes(extra) for extra in range(4)},
