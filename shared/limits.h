@@ -32,7 +32,7 @@
 #define BR_LIMIT_ITEMS 1024			/* items of one context that wait for the guest */
 #define BR_LIMIT_PIPES 256			/* open pipes of one context */
 #define BR_LIMIT_PIPE_QUEUE_BYTES (1024 * 1024) /* queued for one pipe on the host */
-#define BR_LIMIT_CTX_PIPE_BYTES (16u << 20)	/* queued for all pipes of one context */
+#define BR_LIMIT_CTX_PIPE_BYTES (64u << 20)	/* queued for all pipes of one context */
 #define BR_LIMIT_FENCES 4096			/* pending fences of one context */
 #define BR_LIMIT_IMAGE_REQS 4096		/* distinct image requirements of one context */
 #define BR_LIMIT_SESSIONS 16			/* devices (socket connections) of one host */

@@ -195,7 +195,7 @@ static void test_write_pipe_bound(struct guest *guest)
 /* Each pipe within its bound, all of them together not. */
 static void test_write_pipes_bound(struct guest *guest)
 {
-	enum { PIPES = 24, WRITES = 20 };
+	enum { PIPES = 100, WRITES = 20 };
 	int fds[PIPES];
 	guest_open(guest, XD_EXT_PUSH, NULL);
 	grant(guest, 0, 1u << 20);
