@@ -2,6 +2,7 @@
 #include "launch.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,9 +128,22 @@ static int launch_connected(const struct hr_options *options, hr_device_main dev
 	return status;
 }
 
+/* Whoever started us may have left a standard fd closed, or ignore ended children: a socket must not
+ * become QEMU's stdin, and its status must not get lost. */
+static void make_ordinary(void)
+{
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	br_fd_clear(&fd);
+	(void)signal(SIGCHLD, SIG_DFL);
+}
+
 int hr_launch(const struct hr_options *options, hr_device_main device, void *data)
 {
 	int fds[2];
+	make_ordinary();
 	if (check_qemu(options->command[0]) < 0) {
 		return EXIT_FAILURE;
 	}
