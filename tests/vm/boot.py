@@ -47,7 +47,8 @@ def kernel():
 def requirements():
     """Raises Missing if a machine can't be booted here."""
     for program, package in ((QEMU, "qemu-system-x86"), ("busybox", "busybox-static"),
-                             ("cpio", "cpio"), ("modprobe", "kmod")):
+                             ("cpio", "cpio"), ("modprobe", "kmod"),
+                             ("setpriv", "util-linux")):
         if not shutil.which(program):
             raise Missing(f"{program} is missing: install the package {package}")
     kernel()

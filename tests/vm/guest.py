@@ -133,7 +133,9 @@ class Guest:
         self.sock = None
         self.release = None
         start = time.monotonic()
-        argv = boot.arguments(self.folder, devices, **options)
+        # QEMU goes with us, even if we are killed.
+        argv = ["setpriv", "--pdeathsig", "TERM", "--",
+                *boot.arguments(self.folder, devices, **options)]
         with open(self.folder / "qemu.log", "wb") as log:
             self.qemu = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
@@ -196,13 +198,7 @@ class Guest:
         self.wait_boot()
 
     def finish(self):
-        """End QEMU, by the guest's power button if it still listens, and remove what it left."""
-        if self.sock and self.running():
-            try:
-                self.ask_nothing("sysrq", what="poweroff")
-                self.qemu.wait(10)
-            except (OSError, subprocess.TimeoutExpired):
-                pass
+        """End QEMU, whatever the guest is doing, and remove what it left."""
         if self.running():
             self.qemu.terminate()
             try:
