@@ -160,20 +160,24 @@ def gpu_arguments(socket):
                        "vq_size=256,config_size=16"]
 
 
-def arguments(folder, devices=(), memory="2G", cpus=2, reboots=False, build=None):
-    """QEMU's command line. folder: gets the agent's socket (agent.sock) and the console's text
-    (console.log). devices: arguments for further ones."""
+def arguments(folder, devices=(), memory="2G", cpus=2, reboots=False, shared=True, build=None):
+    """QEMU's command line. folder: gets the sockets of the agent (agent.sock) and of QEMU's monitor
+    (qmp.sock), and the console's text (console.log). devices: arguments for further ones. shared:
+    whether the memory is one that a device's process can map."""
     image, _ = kernel()
     append = ["console=ttyS0", "panic=-1", "random.trust_cpu=on", "mitigations=off",
               f"cw.agent={HERE / 'agent.py'}"]
+    machine = ["-machine", "q35"]
+    if shared:
+        machine = ["-object", f"memory-backend-memfd,id=causeway-mem,size={memory},share=on",
+                   "-machine", "q35,memory-backend=causeway-mem"]
     return [
-        QEMU, *accelerator(build), "-smp", str(cpus), "-m", memory,
-        "-object", f"memory-backend-memfd,id=causeway-mem,size={memory},share=on",
-        "-machine", "q35,memory-backend=causeway-mem",
+        QEMU, *accelerator(build), "-smp", str(cpus), "-m", memory, *machine,
         "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none",
         *([] if reboots else ["-no-reboot"]),
         "-kernel", str(image), "-initrd", str(initramfs(build)), "-append", " ".join(append),
         "-serial", f"file:{folder}/console.log",
+        "-qmp", f"unix:{folder}/qmp.sock,server=on,wait=off",
         "-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap",
         "-device", "virtio-9p-pci,fsdev=root,mount_tag=root",
         "-device", "virtio-serial-pci",

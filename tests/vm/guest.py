@@ -119,10 +119,11 @@ class GuestPopen:
 class Guest:
     """QEMU with a guest; ready to run programs once made. Its creator calls finish().
 
-    devices: further arguments for QEMU. Others: see boot.arguments().
+    devices: further arguments for QEMU. starter: a command that QEMU's is the end of, and which runs
+    it. Others: see boot.arguments().
     """
 
-    def __init__(self, devices=(), **options):
+    def __init__(self, devices=(), starter=(), env=None, **options):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cw-vm-"))
         self.programs = {}
         self.early = {}
@@ -134,10 +135,11 @@ class Guest:
         self.release = None
         start = time.monotonic()
         # QEMU goes with us, even if we are killed.
-        argv = ["setpriv", "--pdeathsig", "TERM", "--",
+        argv = ["setpriv", "--pdeathsig", "TERM", "--", *starter,
                 *boot.arguments(self.folder, devices, **options)]
         with open(self.folder / "qemu.log", "wb") as log:
-            self.qemu = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.qemu = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=log,
+                                         stderr=log)
         try:
             self._connect()
             self.wait_boot()
@@ -196,6 +198,31 @@ class Guest:
         """Reset the machine, in the same QEMU, and wait for its user space."""
         self.ask_nothing("sysrq", what="reboot")
         self.wait_boot()
+
+    def qmp(self, command, **arguments):
+        """A command for QEMU's monitor; returns its answer."""
+        with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rw") as lines:
+            sock.settimeout(DEADLINE)
+            sock.connect(str(self.folder / "qmp.sock"))
+            for request in ({"execute": "qmp_capabilities"},
+                            {"execute": command, "arguments": arguments}):
+                lines.write(json.dumps(request) + "\n")
+                lines.flush()
+                answer = {}
+                # The greeting, and events, come between.
+                while not answer.keys() & {"return", "error"}:
+                    answer = json.loads(lines.readline())
+                if "error" in answer:
+                    self.fail(f"QEMU's monitor: {command}: {answer['error']}")
+        return answer["return"]
+
+    def power_off(self):
+        """In order, by the guest; returns the status of QEMU, or of what has started it."""
+        self.ask_nothing("sysrq", what="poweroff")
+        try:
+            return self.qemu.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            return self.fail(f"deadline: waited {DEADLINE} s for QEMU to end after a power-off")
 
     def finish(self):
         """End QEMU, whatever the guest is doing, and remove what it left."""

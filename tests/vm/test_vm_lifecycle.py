@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Ends and new starts of everything in a virtual machine, and of its device: windows come back or end
 cleanly, and QEMU never aborts."""
+import os
 import re
 import signal
 
@@ -184,6 +185,22 @@ def test_guest_reboots(rig):
     blobs(rig.vm, 10)
 
 
+def test_machine_is_paused(rig):
+    """To the device a pause is a stop; but what is behind it stays, and goes on."""
+    sway = rig.sway(size=SIZE)
+    bridge = rig.bridge(sway)
+    client = painted(rig, bridge, sway)
+    shown = "2060a0"
+    for color in ("a0a020", "20a0a0", "a020a0"):
+        rig.vm.qmp("stop")
+        assert sway.colors() == {"before": shown}
+        rig.vm.qmp("cont")
+        client.ask(f"color {color}", f"painted {color}")
+        sway.wait_colors({"before": color})
+        shown = color
+    works(rig, bridge, sway)
+
+
 # The device's process
 
 def test_host_is_killed(new_machine):
@@ -206,8 +223,7 @@ def test_host_is_killed(new_machine):
         # The proxy can be stopped, though its device does not answer.
         bridge.guest.popen.send_signal(signal.SIGTERM)
         bridge.guest.wait()
-        machine.vm.ask_nothing("sysrq", what="poweroff")
-        assert machine.vm.qemu.wait(30) == 0, machine.vm.report()
+        assert machine.vm.power_off() == 0, machine.vm.report()
     finally:
         lab.Rig.finish(rig)
 
@@ -221,8 +237,11 @@ def test_host_is_stopped(new_machine):
 
 
 def test_without_a_window(new_machine):
-    """A VMM that has no place for host memory: pools are the guest's pages, and look the same."""
-    machine = new_machine(["--window-size", "0"])
+    """A VMM that has no place for host memory: pools are the guest's pages, and look the same.
+
+    So much memory has a hole in its middle: its pages come in several regions.
+    """
+    machine = new_machine(["--window-size", "0"], memory="4G")
     assert "Host memory window" not in machine.vm.dmesg()
 
     def show_colour(rig):
@@ -236,3 +255,31 @@ def test_without_a_window(new_machine):
             part(rig)
         finally:
             rig.finish()
+
+
+# causeway-host -- QEMU
+
+def test_one_command(new_machine):
+    """causeway-host starts a QEMU that knows nothing of it, adds the device, and ends with it."""
+    machine = new_machine(launched=True)
+    rig = vmrig.VmRig(machine)
+    try:
+        sway = rig.sway(size=SIZE)
+        works(rig, rig.bridge(sway), sway)
+    finally:
+        rig.finish()
+    machine.vm.reboot()
+    machine.load_driver()
+    machine.alive()
+    assert machine.vm.power_off() == 0, machine.vm.report()
+    assert not machine.host.running()
+
+
+def test_one_command_loses_its_device(new_machine):
+    """One clear line says so, and the machine can be shut down in order."""
+    machine = new_machine(launched=True)
+    os.kill(machine.host.pid, signal.SIGKILL)
+    lab.wait_until(lambda: any(re.search("device's process was killed .*windows are gone", line)
+                               for line in machine.host.errors), "a line that says so")
+    assert machine.vm.shell("echo up") == "up\n"
+    assert machine.vm.power_off() == 0, machine.vm.report()

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(240)
 
 # Not shm-paint-viewport: what is around its damage is, with a slow client, weston's mood.
 NAMES = ["weston-transformed", "weston-simple-damage", "weston-terminal", "foot", "gtk4-demo",
-         "qt6-featherpad", "sdl3-yuv", "shm-paint-damage", "shm-paint-odd-size",
+         "qt6-featherpad", "sdl3-geometry", "shm-paint-damage", "shm-paint-odd-size",
          "shm-paint-larger-than-the-output", "shm-paint-scaled", "shm-paint-transform-5"]
 TEXT = "text/plain;charset=utf-8"
 BIG = "application/x-big"

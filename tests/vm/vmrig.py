@@ -5,7 +5,6 @@ A Machine is QEMU with its causeway-host, which may outlive a test's compositor:
 program to whatever a link names at that moment. A VmRig is a lab.Rig that starts programs for a guest's
 display in the guest, so the integration tests' helpers work unchanged.
 """
-import os
 import pathlib
 import tempfile
 
@@ -14,24 +13,47 @@ import guest
 import rig as lab
 
 
-class Machine:
-    """A booted guest with our device, or with that of another program."""
+class LaunchedHost:
+    """The device's process of "causeway-host -- QEMU", which says what it says in QEMU's place."""
+    name = "causeway-host"
 
-    def __init__(self, host_args=(), program=None, **options):
+    def __init__(self, vm):
+        self.vm = vm
+        self.popen = None
+        children = pathlib.Path(f"/proc/{vm.qemu.pid}/task/{vm.qemu.pid}/children").read_text()
+        self.pid, = (int(pid) for pid in children.split()
+                     if pathlib.Path(f"/proc/{pid}/comm").read_text().startswith("causeway"))
+
+    @property
+    def errors(self):
+        return (self.vm.folder / "qemu.log").read_text(errors="replace").splitlines()
+
+    def running(self):
+        return pathlib.Path(f"/proc/{self.pid}").exists()
+
+
+class Machine:
+    """A booted guest with our device. launched: causeway-host itself starts QEMU. program: another
+    host in its place."""
+
+    def __init__(self, host_args=(), launched=False, program=None, **options):
         self.rig = lab.Rig(tempfile.mkdtemp(prefix="cw-"))
         self.link = self.rig.dir / "compositor"
-        self.socket = str(self.rig.dir / "gpu.sock")
         self.vm = None
         self.number = 0
+        env = {k: v for k, v in self.rig.env.items() if k != "WAYLAND_DISPLAY"}
+        unmarked = [] if program else ["--app-id-prefix", "", "--title-mark", ""]
+        command = [program or lab.program("causeway-host"), "--wayland-display", str(self.link),
+                   *unmarked, *host_args]
         try:
-            env = {k: v for k, v in self.rig.env.items() if k != "WAYLAND_DISPLAY"}
-            if not program:
-                program = lab.program("causeway-host")
-                host_args = ["--app-id-prefix", "", "--title-mark", "", *host_args]
-            self.host = self.rig.start([program, "--vhost-user", self.socket, "--wayland-display",
-                                        str(self.link), *host_args], env)
-            lab.Bridge._wait_socket(self.socket, self.host)
-            self.vm = guest.Guest(boot.gpu_arguments(self.socket), **options)
+            if launched:
+                self.vm = guest.Guest(starter=[*command, "--"], env=env, shared=False, **options)
+                self.host = LaunchedHost(self.vm)
+            else:
+                path = str(self.rig.dir / "gpu.sock")
+                self.host = self.rig.start([*command, "--vhost-user", path], env)
+                lab.Bridge._wait_socket(path, self.host)
+                self.vm = guest.Guest(boot.gpu_arguments(path), **options)
         except BaseException:
             self.finish()
             raise
