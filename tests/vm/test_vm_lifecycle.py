@@ -135,10 +135,13 @@ def test_many_pools(rig):
     bridge = rig.bridge(sway)
     client = painted(rig, bridge, sway)
     fds = [lab.counts(rig.machine.host)[0], vmrig.counts(bridge.guest)[0]]
-    # 640 x 480 x 4 bytes each.
-    for turn in range(200):
-        color = f"{turn:02x}{255 - turn:02x}40"
-        client.ask(f"color {color}", f"painted {color}")
+    with vmrig.Commands(rig.vm) as commands:
+        for turn in range(200):
+            color = f"{turn:02x}{255 - turn:02x}40"
+            client.ask(f"color {color}", f"painted {color}")
+    mapped, unmapped = (commands.counts[kind] for kind in (vmrig.MAP_BLOB, vmrig.UNMAP_BLOB))
+    assert 0 < mapped <= 200 and abs(mapped - unmapped) <= 10, commands.counts
+    assert not commands.counts[vmrig.TRANSFER_TO_HOST_3D], "the host does not see the memory itself"
     sway.wait_colors({"before": color})
     lab.wait_until(lambda: lab.counts(rig.machine.host)[0] <= fds[0] + 2 and
                    vmrig.counts(bridge.guest)[0] <= fds[1] + 2,
@@ -247,14 +250,46 @@ def test_without_a_window(new_machine):
     def show_colour(rig):
         sway = rig.sway(size=SIZE)
         works(rig, rig.bridge(sway), sway)
-    for part in (show_colour, lambda rig: test_vm_pixels.check(rig, "shm-paint-damage"),
-                 lambda rig: test_vm_pixels.check(rig, "weston-transformed")):
-        # The host's link to a compositor ends with the compositor.
-        rig = vmrig.VmRig(machine)
-        try:
-            part(rig)
-        finally:
-            rig.finish()
+    parts = (show_colour, lambda rig: test_vm_pixels.check(rig, "shm-paint-damage"),
+             lambda rig: test_vm_pixels.check(rig, "weston-transformed"))
+    with vmrig.Commands(machine.vm) as commands:
+        for part in parts:
+            # The host's link to a compositor ends with the compositor.
+            rig = vmrig.VmRig(machine)
+            try:
+                part(rig)
+            finally:
+                rig.finish()
+    assert commands.counts[vmrig.TRANSFER_TO_HOST_3D] > 7 and not commands.counts[vmrig.MAP_BLOB]
+
+
+def test_small_window(new_machine):
+    """More memory than the window has room for: what is too much goes the other way."""
+    machine = new_machine(["--window-size", "4"])
+    rig = vmrig.VmRig(machine)
+    try:
+        sway = rig.sway(size=(1280, 720), config="workspace_layout tabbed")
+        bridge = rig.bridge(sway)
+        with vmrig.Commands(machine.vm) as commands:
+            # 3.6 MB each
+            clients = {f"{0x20 * i:02x}60a0": painted(rig, bridge, sway, f"client{i}",
+                                                       f"{0x20 * i:02x}60a0") for i in range(4)}
+            for number, client in enumerate(clients.values()):
+                sway.focus(client, f"client{number}")
+                client.ask(f"color a0{0x20 * number:02x}40", f"painted a0{0x20 * number:02x}40")
+                sway.wait_colors({f"client{number}": f"a0{0x20 * number:02x}40"})
+        assert commands.counts[vmrig.MAP_BLOB] and commands.counts[vmrig.TRANSFER_TO_HOST_3D]
+        for client in clients.values():
+            client.send("quit")
+            assert client.wait() == 0
+        lab.wait_until(lambda: not sway.windows(), "the windows to go")
+        # There is room again.
+        with vmrig.Commands(machine.vm) as commands:
+            works(rig, bridge, sway)
+        assert commands.counts[vmrig.MAP_BLOB]
+        assert not commands.counts[vmrig.TRANSFER_TO_HOST_3D], commands.counts
+    finally:
+        rig.finish()
 
 
 # causeway-host -- QEMU

@@ -5,7 +5,9 @@ A Machine is QEMU with its causeway-host, which may outlive a test's compositor:
 program to whatever a link names at that moment. A VmRig is a lab.Rig that starts programs for a guest's
 display in the guest, so the integration tests' helpers work unchanged.
 """
+import collections
 import pathlib
+import re
 import tempfile
 
 import boot
@@ -89,6 +91,32 @@ class Machine:
             print(self.vm.report())
             self.vm.finish()
         self.rig.finish()
+
+
+TRACING = "/sys/kernel/tracing"
+# <linux/virtio_gpu.h>
+TRANSFER_TO_HOST_3D, MAP_BLOB, UNMAP_BLOB = 0x205, 0x208, 0x209
+
+
+class Commands:
+    """What the guest's kernel sends to the device while this is entered; counts by command."""
+
+    def __init__(self, vm):
+        self.vm = vm
+        self.counts = collections.Counter()
+
+    def __enter__(self):
+        self.vm.shell(f"""
+            mountpoint -q {TRACING} || mount -t tracefs tracefs {TRACING}
+            echo > {TRACING}/trace
+            echo 1 > {TRACING}/events/virtio_gpu/virtio_gpu_cmd_queue/enable""")
+        return self
+
+    def __exit__(self, *_):
+        text = self.vm.shell(f"""
+            echo 0 > {TRACING}/events/virtio_gpu/virtio_gpu_cmd_queue/enable
+            cat {TRACING}/trace""")
+        self.counts.update(int(kind, 16) for kind in re.findall(r" type=0x([0-9a-f]+) ", text))
 
 
 class VmBridge(lab.Bridge):
