@@ -116,6 +116,7 @@ static void receive_free(struct receive *receive)
 	for (size_t i = 0; i < receive->n; i++) {
 		br_fd_clear(&receive->handles[i].fd);
 	}
+	receive->channel->receive_bytes -= sizeof(struct xd_send_receive) + receive->len;
 	wl_list_remove(&receive->link);
 	free(receive);
 }
@@ -284,6 +285,7 @@ static void handle_receive(struct gp_channel *channel, const uint8_t *bytes, siz
 	receive->len = head.opaque_data_size;
 	memcpy(receive->bytes, bytes + sizeof(head), receive->len);
 	wl_list_insert(channel->receives.prev, &receive->link);
+	channel->receive_bytes += sizeof(head) + receive->len;
 	/* On failure it stays listed until the end of the channel: mappings may be on their way. */
 	if (resolve_items(receive, &head, fds, n_fds) < 0) {
 		receive->unresolved++;
@@ -397,7 +399,7 @@ void gp_channel_resume(struct gp_channel *channel)
 	if (!channel->started || channel->closed || channel->destroyed) {
 		return;
 	}
-	size_t held = br_stream_bytes(channel->in);
+	size_t held = br_stream_bytes(channel->in) + channel->receive_bytes;
 	if (pushes(channel)) {
 		uint32_t granted =
 			channel->ungranted > held ? channel->ungranted - (uint32_t)held : 0;

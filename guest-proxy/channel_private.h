@@ -38,6 +38,7 @@ struct gp_channel {
 	uint32_t ungranted;	 /* bytes received that were not granted again */
 	bool ended;		 /* the end came, perhaps behind receives that wait */
 	struct wl_list receives; /* struct receive.link: those that wait for memory */
+	size_t receive_bytes;	 /* of their commands */
 
 	struct wl_list readers, writers; /* gp_reader.link, gp_writer.link */
 	uint32_t n_pipes;

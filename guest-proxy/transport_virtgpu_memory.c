@@ -162,30 +162,72 @@ int virtgpu_create_guest(struct gp_context *base, int fd, uint64_t size,
 
 /* --- memory of the host --- */
 
+/* In pieces that the host takes. */
 static int transfer_from_host(struct virtgpu_resource *resource)
 {
-	struct drm_virtgpu_3d_transfer_from_host transfer = {
-		.bo_handle = resource->bo_handle,
-		.box = {.w = (uint32_t)resource->base.size, .h = 1, .d = 1},
-	};
-	return drmIoctl(context_of(&resource->base)->drm_fd, DRM_IOCTL_VIRTGPU_TRANSFER_FROM_HOST,
-			&transfer) < 0
-		       ? -errno
-		       : 0;
+	for (uint64_t at = 0; at < resource->base.size; at += BR_LIMIT_TRANSFER_BYTES) {
+		uint64_t left = resource->base.size - at;
+		struct drm_virtgpu_3d_transfer_from_host transfer = {
+			.bo_handle = resource->bo_handle,
+			.box = {.w = left < BR_LIMIT_TRANSFER_BYTES ? (uint32_t)left
+								    : BR_LIMIT_TRANSFER_BYTES,
+				.h = 1,
+				.d = 1},
+			.offset = (uint32_t)at,
+		};
+		if (drmIoctl(context_of(&resource->base)->drm_fd,
+			     DRM_IOCTL_VIRTGPU_TRANSFER_FROM_HOST, &transfer) < 0) {
+			return -errno;
+		}
+	}
+	return 0;
 }
 
-int virtgpu_resource_transfer(struct gp_resource *base, const struct gp_rows *rows)
+static int transfer_rows(struct virtgpu_resource *resource, const struct gp_rows *rows)
 {
-	struct virtgpu_resource *resource = (struct virtgpu_resource *)base;
 	struct drm_virtgpu_3d_transfer_to_host transfer = {
 		.bo_handle = resource->bo_handle,
 		.box = {.w = rows->bytes, .h = rows->count, .d = 1},
 		.offset = rows->offset,
 		.stride = rows->stride,
 	};
-	return drmIoctl(context_of(base)->drm_fd, DRM_IOCTL_VIRTGPU_TRANSFER_TO_HOST, &transfer) < 0
+	return drmIoctl(context_of(&resource->base)->drm_fd, DRM_IOCTL_VIRTGPU_TRANSFER_TO_HOST,
+			&transfer) < 0
 		       ? -errno
 		       : 0;
+}
+
+/* Of one row that is too long for a command. */
+static int transfer_long_row(struct virtgpu_resource *resource, struct gp_rows row)
+{
+	uint32_t left = row.bytes;
+	int ret = 0;
+	for (row.count = 1; left > 0 && ret == 0; left -= row.bytes, row.offset += row.bytes) {
+		row.bytes = left < BR_LIMIT_TRANSFER_BYTES ? left : BR_LIMIT_TRANSFER_BYTES;
+		row.stride = row.bytes;
+		ret = transfer_rows(resource, &row);
+	}
+	return ret;
+}
+
+int virtgpu_resource_transfer(struct gp_resource *base, const struct gp_rows *rows)
+{
+	struct virtgpu_resource *resource = (struct virtgpu_resource *)base;
+	struct gp_rows piece = *rows;
+	uint32_t most = rows->bytes > 0 ? BR_LIMIT_TRANSFER_BYTES / rows->bytes : 0;
+	most = most < BR_LIMIT_TRANSFER_ROWS ? most : BR_LIMIT_TRANSFER_ROWS;
+	int ret = 0;
+	for (uint32_t left = rows->count; left > 0 && ret == 0; left -= piece.count) {
+		piece.count = left < most ? left : most;
+		if (most == 0) {
+			piece.count = 1;
+			ret = transfer_long_row(resource, piece);
+		} else {
+			ret = transfer_rows(resource, &piece);
+		}
+		piece.offset += piece.count * piece.stride;
+	}
+	return ret;
 }
 
 /* A program gets a file that nobody else has, and can map as it likes: not the device's memory. */

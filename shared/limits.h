@@ -43,6 +43,8 @@
 #define BR_LIMIT_CHAIN_SEGMENTS 2048	     /* of one descriptor chain, indirect ones included */
 #define BR_LIMIT_CONTROL_BYTES (4112u << 10) /* one control command: the pages of 1 GiB, and more */
 #define BR_LIMIT_MEM_ENTRIES 262144	     /* memory entries of one resource: pages of 1 GiB */
+#define BR_LIMIT_TRANSFER_BYTES (64u << 20)  /* copied by one transfer command */
+#define BR_LIMIT_TRANSFER_ROWS 32768	     /* of it */
 #define BR_LIMIT_DEVICE_MEM_RUNS 4194304     /* of all resources, neighbours joined */
 
 /* Flow control windows */

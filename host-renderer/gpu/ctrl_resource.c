@@ -269,6 +269,9 @@ static int transfer(struct hr_resource *resource, const struct virtio_gpu_transf
 		row_bytes *= rows;
 		rows = 1;
 	}
+	if (rows > BR_LIMIT_TRANSFER_ROWS || rows * row_bytes > BR_LIMIT_TRANSFER_BYTES) {
+		return -ENOSPC;
+	}
 	int ret = hr_resource_need_memory(resource);
 	for (uint64_t i = 0; i < rows && ret == 0; i++) {
 		uint64_t at = first + i * stride;

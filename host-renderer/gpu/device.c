@@ -65,13 +65,17 @@ void hr_device_resume(struct hr_device *device)
 {
 	device->push_full = false;
 	device->paused = false;
-	for (size_t i = 0; i < HR_CONTEXT_BUCKETS; i++) {
+	/* Behind the one that filled the way last time: each gets its turn. */
+	uint32_t first = device->next_bucket;
+	for (uint32_t i = 0; i < HR_CONTEXT_BUCKETS; i++) {
+		uint32_t bucket = (first + i) % HR_CONTEXT_BUCKETS;
 		struct hr_context *context;
-		wl_list_for_each (context, &device->contexts[i], link) {
-			if (device->push_full) {
-				return;
-			}
+		wl_list_for_each (context, &device->contexts[bucket], link) {
 			context->ops->resume(context);
+		}
+		if (device->push_full) {
+			device->next_bucket = (bucket + 1) % HR_CONTEXT_BUCKETS;
+			return;
 		}
 	}
 }

@@ -64,6 +64,7 @@ struct hr_device {
 	struct wl_list contexts[HR_CONTEXT_BUCKETS];   /* hr_context.link, by id */
 	struct wl_list resources[HR_RESOURCE_BUCKETS]; /* hr_resource.link, by id */
 	uint32_t n_contexts, n_resources;
+	uint32_t next_bucket; /* of contexts, that hr_device_resume() begins with */
 	uint32_t n_page_runs; /* of all resources */
 	uint64_t host_bytes;  /* of host memory that resources hold */
 	bool push_full;	      /* the front end wants no more packets until hr_device_resume() */

@@ -11,10 +11,12 @@
 #include "../gpu/ctrl.h"
 #include "../gpu/device.h"
 #include "fd.h"
+#include "host.h"
 #include "log.h"
 
-/* Requests per wake-up, so that compositors get their turn. */
+/* Requests per wake-up, and bytes that they may make us copy, so that compositors get their turn. */
 #define REQUESTS_PER_WAKEUP 64
+#define COPY_BYTES_PER_WAKEUP (16u << 20)
 
 void hr_queue_init(struct hr_queue *queue, struct hr_queue_shared *shared, bool cursor)
 {
@@ -206,16 +208,18 @@ void hr_queue_process(struct hr_queue *queue)
 	if (!queue->running || !queue->shared->device) {
 		return;
 	}
-	int n = 0;
+	const struct hr_host *host = queue->shared->device->host;
+	uint64_t most = host->copied_bytes + COPY_BYTES_PER_WAKEUP;
+	bool more = true;
 	queue->in_batch = true;
-	while (n < REQUESTS_PER_WAKEUP && queue->running && !queue->broken) {
+	for (int n = 0; more && queue->running && !queue->broken;) {
 		int ret = hr_vring_pop(&queue->vring, queue->shared->chain);
 		if (ret == 0 && !hr_vring_want_kick(&queue->vring)) {
 			break;
 		}
 		if (ret > 0) {
 			ret = handle_request(queue);
-			n++;
+			more = ++n < REQUESTS_PER_WAKEUP && host->copied_bytes < most;
 		}
 		if (ret < 0) {
 			break_queue(queue, ret == -EPROTO ? "bad descriptors" : strerror(-ret));
@@ -223,7 +227,7 @@ void hr_queue_process(struct hr_queue *queue)
 	}
 	queue->in_batch = false;
 	call_driver(queue);
-	if (n == REQUESTS_PER_WAKEUP) {
+	if (!more) {
 		signal_fd(queue->kick_fd);
 	}
 }

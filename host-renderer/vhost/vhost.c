@@ -15,13 +15,17 @@
 #include "session.h"
 #include "sock.h"
 
+/* How long to leave a connection waiting that there is no fd for. */
+#define RETRY_MS 200
+
 struct hr_vhost {
 	struct hr_host *host;
 	struct hr_window_options window;
 	int listen_fd; /* -1: none */
 	struct wl_event_source *source;
-	char *path;		    /* to be removed; NULL: none */
-	struct hr_session *session; /* NULL: no VMM */
+	struct wl_event_source *retry; /* timer: accept again */
+	char *path;		       /* to be removed; NULL: none */
+	struct hr_session *session;    /* NULL: no VMM */
 };
 
 static void on_gone(void *data)
@@ -45,6 +49,11 @@ static int on_connection(int fd, uint32_t mask, void *data)
 	(void)mask;
 	int conn_fd BR_CLEANUP_FD = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (conn_fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+			/* It stays readable: don't spin. */
+			(void)wl_event_source_fd_update(vhost->source, 0);
+			(void)wl_event_source_timer_update(vhost->retry, RETRY_MS);
+		}
 		return 0;
 	}
 	int ret = br_sock_check_peer(conn_fd);
@@ -58,6 +67,13 @@ static int on_connection(int fd, uint32_t mask, void *data)
 	} else {
 		br_log(BR_LOG_INFO, "vhost: a VMM has connected");
 	}
+	return 0;
+}
+
+static int on_retry(void *data)
+{
+	struct hr_vhost *vhost = data;
+	(void)wl_event_source_fd_update(vhost->source, WL_EVENT_READABLE);
 	return 0;
 }
 
@@ -95,7 +111,8 @@ int hr_vhost_start(struct hr_host *host, const char *path, const struct hr_windo
 	vhost->path = strdup(path);
 	vhost->source = wl_event_loop_add_fd(host->loop, vhost->listen_fd, WL_EVENT_READABLE,
 					     on_connection, vhost);
-	if (!vhost->path || !vhost->source) {
+	vhost->retry = wl_event_loop_add_timer(host->loop, on_retry, vhost);
+	if (!vhost->path || !vhost->source || !vhost->retry) {
 		hr_vhost_finish(vhost);
 		return -ENOMEM;
 	}
@@ -111,6 +128,9 @@ void hr_vhost_finish(struct hr_vhost *vhost)
 	hr_session_destroy(vhost->session);
 	if (vhost->source) {
 		wl_event_source_remove(vhost->source);
+	}
+	if (vhost->retry) {
+		wl_event_source_remove(vhost->retry);
 	}
 	br_fd_clear(&vhost->listen_fd);
 	if (vhost->path) {

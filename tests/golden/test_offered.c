@@ -64,7 +64,6 @@ static const char *const offered[] = {
 	"org_kde_kwin_blur_manager",
 	"org_kde_kwin_contrast_manager",
 	"org_kde_kwin_server_decoration_manager",
-	"org_kde_kwin_server_decoration_palette_manager",
 	"org_kde_kwin_slide_manager",
 	"zwp_text_input_manager_v2",
 };

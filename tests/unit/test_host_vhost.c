@@ -397,6 +397,25 @@ static void test_transfer(struct front *front)
 	CHECK_EQ(front_call(front, &cmd, sizeof(cmd)), VIRTIO_GPU_RESP_ERR_UNSPEC);
 }
 
+/* One command makes the host copy only so much, and only so many pieces. */
+static void test_transfer_limits(struct front *front)
+{
+	uint8_t *ring[2], *pages;
+	uint64_t size;
+	front_driver_start(front, true);
+	front_open(front, ring);
+	uint32_t blob_id = ask_image(front, ring[0], 32, &size);
+	CHECK_EQ(create_pages(front, 5, VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST, blob_id, size, &pages),
+		 OK);
+	struct virtio_gpu_box box = {.w = 1, .h = BR_LIMIT_TRANSFER_ROWS + 1, .d = 1};
+	CHECK_EQ(transfer(front, VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 5, box, 0, 2),
+		 VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	CHECK_EQ(front->host.copied_bytes, 0);
+	box.h--;
+	CHECK_EQ(transfer(front, VIRTIO_GPU_CMD_TRANSFER_TO_HOST_3D, 5, box, 0, 2), OK);
+	CHECK_EQ(front->host.copied_bytes, BR_LIMIT_TRANSFER_ROWS);
+}
+
 /* Guest pages that are sent become a file that the guest can't change any more. */
 static void test_pages_as_file(struct front *front)
 {
@@ -633,6 +652,7 @@ int main(void)
 		FRONT_CASE(item),
 		FRONT_CASE(item, .each = true),
 		FRONT_CASE(transfer, .no_shmem = true),
+		FRONT_CASE(transfer_limits, .no_shmem = true),
 		FRONT_CASE(pages_as_file),
 		FRONT_CASE(2d_and_cursor),
 		FRONT_CASE(pause),
