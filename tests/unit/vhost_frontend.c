@@ -499,7 +499,7 @@ uint16_t front_submit(struct front *front, const void *cmds, size_t len, int rin
 	return front_request(front, 0, buffer, sizeof(cmd) + len);
 }
 
-void front_open(struct front *front, uint8_t *ring[2])
+void front_open_rings(struct front *front, uint8_t *ring[2])
 {
 	struct virtio_gpu_ctx_create create = {
 		.hdr = {.type = VIRTIO_GPU_CMD_CTX_CREATE, .ctx_id = CTX},
@@ -507,6 +507,13 @@ void front_open(struct front *front, uint8_t *ring[2])
 		.context_init = XD_CAPSET_ID,
 		.debug_name = "test",
 	};
+	CHECK_EQ(front_call(front, &create, sizeof(create)), VIRTIO_GPU_RESP_OK_NODATA);
+	ring[0] = make_ring(front, 1);
+	ring[1] = make_ring(front, 2);
+}
+
+void front_open(struct front *front, uint8_t *ring[2])
+{
 	const struct xd_init init = {
 		.hdr = {.cmd = XD_CMD_INIT, .cmd_size = sizeof(init)},
 		.query_ring_id = 1,
@@ -514,9 +521,7 @@ void front_open(struct front *front, uint8_t *ring[2])
 		.channel_type = XD_CHANNEL_WAYLAND,
 	};
 	uint16_t head;
-	CHECK_EQ(front_call(front, &create, sizeof(create)), VIRTIO_GPU_RESP_OK_NODATA);
-	ring[0] = make_ring(front, 1);
-	ring[1] = make_ring(front, 2);
+	front_open_rings(front, ring);
 	(void)front_submit(front, &init, sizeof(init), XD_RING_QUERY);
 	CHECK(front_take(front, 0, &head));
 	CHECK_EQ(answer_type(front), VIRTIO_GPU_RESP_OK_NODATA);

@@ -103,7 +103,9 @@ uint16_t front_request(struct front *front, unsigned queue, const void *cmd, siz
 bool front_take(struct front *front, unsigned queue, uint16_t *ret_head);
 /** Send a command and wait for its answer. Returns its type; 0: none came. */
 uint32_t front_call(struct front *front, void *cmd, size_t len);
-/** Make a context 1 with two rings (resources 1 and 2) and start its channel. ring: their memory. */
+/** Make a context 1 with two rings, resources 1 and 2, attached. ring: their memory. */
+void front_open_rings(struct front *front, uint8_t *ring[2]);
+/** The same, and start its channel. */
 void front_open(struct front *front, uint8_t *ring[2]);
 /** Send commands to context 1, fenced on a ring unless it is -1. Returns the head. */
 uint16_t front_submit(struct front *front, const void *cmds, size_t len, int ring);
