@@ -17,12 +17,13 @@ usage() {
 	Builds Causeway, then runs APP (default: ${default_app[*]}) as a guest would: APP talks to
 	causeway-guest, causeway-guest to causeway-host, and causeway-host to the desktop.
 
-	  --no-vm   causeway-guest and APP run beside the desktop and reach causeway-host over a
-	            socket, as from a container (default)
-	  --vm      they run in a virtual machine, and reach causeway-host through the virtio-gpu
-	            device that it is there: stock QEMU with Debian's kernel, whose root is the build
-	            environment's (what APP writes there is gone at the end). With KVM where that
-	            works; without, everything takes some times as long
+	  --vm      causeway-guest and APP run in a virtual machine, and reach causeway-host through
+	            the virtio-gpu device that it is there: stock QEMU with Debian's kernel, whose root
+	            is the build environment's (what APP writes there is gone at the end). With KVM
+	            where that works; without, everything takes some times as long. The default where a
+	            virtual machine can be booted
+	  --no-vm   they run beside the desktop and reach causeway-host over a socket, as from a
+	            container
 
 	  in a Wayland session   APP's window opens on your desktop; the demo ends with APP
 	  elsewhere              a headless weston shows the window, its screen is saved as
@@ -54,13 +55,14 @@ desktop_socket() {
 	esac
 }
 
-vm=
+vm=maybe
 mode=()
 case "${1:-}" in
 -h | --help) usage; exit 0 ;;
 --vm | --no-vm)
 	mode=("$1")
-	[ "$1" = --no-vm ] || vm=yes
+	vm=yes
+	[ "$1" = --vm ] || vm=
 	shift
 	;;
 esac
@@ -75,7 +77,6 @@ if [ -z "${CAUSEWAY_INSIDE:-}" ] && [ "${CAUSEWAY_ENV:-}" != native ]; then
 	exec "$checkout/tests/env/enter" "$here/demo.sh" "${mode[@]}" "$@"
 fi
 [ $# -gt 0 ] || set -- "${default_app[@]}"
-[ -z "$vm" ] || deadline=180 # a guest has to boot meanwhile, on an emulated processor
 
 # The programs' sockets and logs; gone at the end, like every process that was started.
 work=$(mktemp -d)
@@ -196,6 +197,18 @@ wait_still() {
 app_env=(GDK_BACKEND=wayland GSK_RENDERER=cairo QT_QPA_PLATFORM=wayland SDL_VIDEODRIVER=wayland
 	LIBGL_ALWAYS_SOFTWARE=1 DBUS_SESSION_BUS_ADDRESS=disabled: NO_AT_BRIDGE=1)
 
+# With a virtual machine, or without? The reason why not has been printed.
+choose_vm() {
+	[ -n "$vm" ] || return 0
+	if "$checkout/tests/vm/run.py" --build build --check >/dev/null; then
+		deadline=180 # a guest has to boot meanwhile, perhaps on an emulated processor
+		return
+	fi
+	[ "$vm" = maybe ] || die "no virtual machine can be booted here"
+	say "no virtual machine can be booted here: a demo without (--no-vm)"
+	vm=
+}
+
 start_host() {
 	local option=--socket
 	[ -z "$vm" ] || option=--vhost-user
@@ -209,8 +222,6 @@ guest_command() {
 	guest=(env -u WAYLAND_DISPLAY "${app_env[@]}" "$proxy"
 		--transport "socket:$work/host.sock" --socket "$work/guest" -- "$@")
 	[ -n "$vm" ] || return 0
-	"$checkout/tests/vm/run.py" --build build --check >/dev/null ||
-		die "no virtual machine can be booted here"
 	guest=("$checkout/tests/vm/run.py" --build build --vhost-user "$work/host.sock" --
 		env "${app_env[@]}" "$proxy" --transport virtgpu -- "$@")
 	where="in a virtual machine, "
@@ -241,6 +252,7 @@ command -v "$1" >/dev/null || die "there is no program $1 ${CAUSEWAY_INSIDE:+in 
 mkdir "$work/shots"
 export XDG_RUNTIME_DIR=$work
 build
+choose_vm
 own_desktop=$desktop
 if [ -z "$own_desktop" ]; then
 	say "no WAYLAND_DISPLAY: starting a headless weston"
