@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Ends and new starts of everything in a virtual machine, and of its device: windows come back or end
 cleanly, and QEMU never aborts."""
-import os
 import re
 import signal
 
@@ -290,31 +289,3 @@ def test_small_window(new_machine):
         assert not commands.counts[vmrig.TRANSFER_TO_HOST_3D], commands.counts
     finally:
         rig.finish()
-
-
-# causeway-host -- QEMU
-
-def test_one_command(new_machine):
-    """causeway-host starts a QEMU that knows nothing of it, adds the device, and ends with it."""
-    machine = new_machine(launched=True)
-    rig = vmrig.VmRig(machine)
-    try:
-        sway = rig.sway(size=SIZE)
-        works(rig, rig.bridge(sway), sway)
-    finally:
-        rig.finish()
-    machine.vm.reboot()
-    machine.load_driver()
-    machine.alive()
-    assert machine.vm.power_off() == 0, machine.vm.report()
-    assert not machine.host.running()
-
-
-def test_one_command_loses_its_device(new_machine):
-    """One clear line says so, and the machine can be shut down in order."""
-    machine = new_machine(launched=True)
-    os.kill(machine.host.pid, signal.SIGKILL)
-    lab.wait_until(lambda: any(re.search("device's process was killed .*windows are gone", line)
-                               for line in machine.host.errors), "a line that says so")
-    assert machine.vm.shell("echo up") == "up\n"
-    assert machine.vm.power_off() == 0, machine.vm.report()
