@@ -25,6 +25,8 @@ struct hr_device *hr_device_create(struct hr_host *host, const struct hr_fronten
 	device->frontend = *frontend;
 	device->capsets = capsets;
 	device->n_capsets = n_capsets;
+	device->max_channels = UINT32_MAX;
+	device->max_shared_fences = UINT32_MAX;
 	for (size_t i = 0; i < HR_CONTEXT_BUCKETS; i++) {
 		wl_list_init(&device->contexts[i]);
 	}

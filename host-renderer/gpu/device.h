@@ -67,7 +67,11 @@ struct hr_device {
 	uint32_t next_bucket; /* of contexts, that hr_device_resume() begins with */
 	uint32_t n_page_runs; /* of all resources */
 	uint64_t host_bytes;  /* of host memory that resources hold */
-	bool push_full;	      /* the front end wants no more packets until hr_device_resume() */
+	/* A front end whose requests wait in places of limited number (a virtqueue) lowers these, so that
+	 * no guest program can take all. Channels may each have one POLL waiting; the rest is shared. */
+	uint32_t n_channels, max_channels;
+	uint32_t n_shared_fences, max_shared_fences;
+	bool push_full;	  /* the front end wants no more packets until hr_device_resume() */
 	bool paused;	  /* the guest\'s memory is not to be written until hr_device_resume() */
 	uint8_t *scratch; /* HR_SCRATCH_BYTES, for use within one function */
 };

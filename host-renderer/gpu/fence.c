@@ -8,9 +8,11 @@
 #include "device.h"
 #include "limits.h"
 
-int hr_fence_hold(struct hr_submit *submit, struct wl_list *list, uint32_t *count)
+int hr_fence_hold(struct hr_submit *submit, struct wl_list *list, uint32_t *count, bool reserved)
 {
-	if (*count >= BR_LIMIT_FENCES) {
+	struct hr_device *device = submit->request->device;
+	if (*count >= BR_LIMIT_FENCES ||
+	    (!reserved && device->n_shared_fences >= device->max_shared_fences)) {
 		return -ENOSPC;
 	}
 	struct hr_fence *fence = malloc(sizeof(*fence));
@@ -18,13 +20,15 @@ int hr_fence_hold(struct hr_submit *submit, struct wl_list *list, uint32_t *coun
 		return -ENOMEM;
 	}
 	*fence = (struct hr_fence){
-		.device = submit->request->device,
+		.device = device,
 		.hdr = submit->request->hdr,
 		.cookie = submit->request->cookie,
 		.count = count,
+		.reserved = reserved,
 	};
 	wl_list_insert(list->prev, &fence->link);
 	(*count)++;
+	device->n_shared_fences += reserved ? 0 : 1;
 	submit->held = true;
 	return 0;
 }
@@ -34,6 +38,7 @@ void hr_fence_complete(struct hr_fence *fence)
 	struct hr_fence copy = *fence;
 	wl_list_remove(&fence->link);
 	(*copy.count)--;
+	copy.device->n_shared_fences -= copy.reserved ? 0 : 1;
 	free(fence);
 	hr_device_respond(copy.device, &copy.hdr, copy.cookie, VIRTIO_GPU_RESP_OK_NODATA);
 }

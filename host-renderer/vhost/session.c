@@ -109,7 +109,14 @@ static int make_device(struct hr_session *session)
 		.extensions = XD_EXT_PIPE_CREDIT,
 	};
 	session->shared.device = hr_device_create(session->host, &frontend, capsets, N_CAPSETS);
-	return session->shared.device ? 0 : -ENOMEM;
+	if (!session->shared.device) {
+		return -ENOMEM;
+	}
+	/* What waits keeps its place in the queue: a quarter is always left for what does not. */
+	uint32_t places = session->queues[0].vring.num;
+	session->shared.device->max_channels = places / 2;
+	session->shared.device->max_shared_fences = places / 4;
+	return 0;
 }
 
 static void run_queues(struct hr_session *session)

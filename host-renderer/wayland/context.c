@@ -180,8 +180,17 @@ static int parse_init(const uint8_t *bytes, size_t len, struct xd_init *ret_init
 
 static int connect_client(struct hr_wl_context *context)
 {
-	int ret = hr_client_create(context->base.device->host, &client_events, context,
-				   &context->client);
+	struct hr_device *device = context->base.device;
+	int ret = -ENOSPC;
+	if (device->n_channels < device->max_channels) {
+		ret = hr_client_create(device->host, &client_events, context, &context->client);
+	} else {
+		br_log_peer(
+			BR_LOG_WARN,
+			"channel context=%u: refused: more than %u programs at once need a larger "
+			"virtqueue (QEMU: vq_size=1024)",
+			context->base.id, device->max_channels);
+	}
 	if (ret < 0) {
 		/* The guest may ignore the submit's error, as Linux does: end its stream as well. */
 		context->client = NULL;
@@ -191,6 +200,8 @@ static int connect_client(struct hr_wl_context *context)
 	}
 	/* The relay stops taking requests above its high water; a guest that keeps to its window may
 	 * still have that much on the way. */
+	context->counted = true;
+	device->n_channels++;
 	struct br_stream *in = br_relay_input(hr_client_relay(context->client), BR_REQUEST);
 	in->max_bytes += BR_SEND_WINDOW_BYTES;
 	if (in->max_handles < BR_LIMIT_OUT_FDS) {
@@ -337,16 +348,17 @@ static int hold_fence(struct hr_wl_context *context, struct hr_submit *submit,
 		      const struct submit_state *state)
 {
 	if (state->polled && submit->on_ring && submit->ring_idx == XD_RING_CHANNEL) {
-		return hr_fence_hold(submit, &context->polls, &context->n_fences);
+		return hr_fence_hold(submit, &context->polls, &context->n_fences,
+				     context->counted && wl_list_empty(&context->polls));
 	}
 	if (state->written_pipe) {
 		struct hr_write_pipe *pipe = hr_write_pipe_find_full(context, state->written_pipe);
 		if (pipe) {
-			return hr_fence_hold(submit, &pipe->fences, &context->n_fences);
+			return hr_fence_hold(submit, &pipe->fences, &context->n_fences, false);
 		}
 	}
 	if (state->sent && requests_wait(context)) {
-		return hr_fence_hold(submit, &context->send_fences, &context->n_fences);
+		return hr_fence_hold(submit, &context->send_fences, &context->n_fences, false);
 	}
 	return 0;
 }
@@ -402,6 +414,7 @@ static void context_destroy(struct hr_context *base)
 	hr_pipes_finish(context);
 	hr_fence_complete_all(&context->send_fences);
 	hr_fence_complete_all(&context->polls);
+	base->device->n_channels -= context->counted ? 1 : 0;
 	hr_items_finish(&context->items);
 	hr_resource_unref(context->query_ring);
 	hr_resource_unref(context->channel_ring);

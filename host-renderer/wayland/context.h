@@ -39,6 +39,7 @@ struct hr_wl_context {
 	struct wl_list polls; /* hr_fence.link: outstanding POLLs, oldest first */
 	struct wl_list send_fences; /* hr_fence.link: wait until the relay is not congested */
 	uint32_t n_fences;
+	bool counted; /* one of hr_device.n_channels */
 	struct hr_items items;
 	struct wl_list read_pipes;  /* hr_read_pipe.link */
 	struct wl_list write_pipes; /* hr_write_pipe.link */

@@ -394,7 +394,7 @@ static int run_command(struct context *context, struct hr_submit *submit, const 
 		if (!wl_list_empty(&context->polls)) {
 			return RULE("a POLL while one is outstanding");
 		}
-		return hr_fence_hold(submit, &context->polls, &context->n_fences);
+		return hr_fence_hold(submit, &context->polls, &context->n_fences, true);
 	case XD_CMD_SEND:
 		return len >= sizeof(struct xd_send_receive) ? do_send(context, bytes, len)
 							     : RULE("a SEND of %zu", len);

@@ -115,6 +115,16 @@ def test_many_contexts(neighbour):
     assert program.wait() == 0
 
 
+def test_many_polls(neighbour):
+    """Requests that wait keep their places in the virtqueue: one program can't take them all."""
+    program = hostile(neighbour, "polls", 400)
+    program.expect("asked 400", 60)
+    neighbour.check()
+    neighbour.newcomer()
+    program.ask("on", "done polls 400")
+    assert program.wait() == 0
+
+
 def test_killed_in_the_midst(neighbour):
     """The kernel cleans up after it; the device too."""
     for mode in ("churn", "scribble", "commands", "ids"):

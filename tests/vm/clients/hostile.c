@@ -441,6 +441,20 @@ static void mode_contexts(unsigned count)
 	printf("done contexts %u\n", count);
 }
 
+/* One context that never reads what it is told, and asks for it again and again. */
+static void mode_polls(unsigned count)
+{
+	struct peer peer;
+	peer_init(&peer, XD_CHANNEL_WAYLAND);
+	for (unsigned i = 0; i < count; i++) {
+		poll_channel(&peer);
+	}
+	printf("asked %u\n", count);
+	wait_for_word();
+	need_life();
+	printf("done polls %u\n", count);
+}
+
 static atomic_bool stop;
 
 struct scribbler {
@@ -569,7 +583,7 @@ int main(int argc, char **argv)
 		{"ids", mode_ids},     {"commands", mode_commands},
 		{"sizes", mode_sizes}, {"contexts", mode_contexts},
 		{"blobs", mode_blobs}, {"scribble", mode_scribble},
-		{"churn", mode_churn},
+		{"churn", mode_churn}, {"polls", mode_polls},
 	};
 	const char *mode = argc > 1 ? argv[1] : "";
 	unsigned count = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 1;
