@@ -21,7 +21,7 @@
  * all of libvirt's, would find theirs taken. */
 #define DEVICE_JSON                                                                                \
 	"{\"driver\":\"%s\",\"chardev\":\"causeway\",\"virtio-id\":16,\"num_vqs\":2,"              \
-	"\"vq_size\":256,\"config_size\":16}"
+	"\"vq_size\":1024,\"config_size\":16}"
 
 /* A part of an argument; commas in it are doubled still. text NULL: not given. */
 struct slice {

@@ -354,7 +354,7 @@ def test_print_arguments(rig):
         "-machine", "memory-backend=causeway-mem",
         "-chardev", f"socket,id=causeway,path={path}",
         "-device", '{"driver":"vhost-user-test-device-pci","chardev":"causeway","virtio-id":16,'
-                   '"num_vqs":2,"vq_size":256,"config_size":16}']
+                   '"num_vqs":2,"vq_size":1024,"config_size":16}']
     assert f"--name dev --vhost-user {path}" in process.errors[0]
 
 

@@ -17,7 +17,7 @@
 #define CHARDEV "-chardev socket,id=causeway,fd=7 "
 #define JSON(driver)                                                                               \
 	"-device '{\"driver\":\"" driver "\",\"chardev\":\"causeway\",\"virtio-id\":16,"           \
-	"\"num_vqs\":2,\"vq_size\":256,\"config_size\":16}'"
+	"\"num_vqs\":2,\"vq_size\":1024,\"config_size\":16}'"
 #define DEVICE CHARDEV JSON("vhost-user-test-device-pci")
 #define MMIO_DEVICE CHARDEV "-global virtio-mmio.force-legacy=false " JSON("vhost-user-test-device")
 

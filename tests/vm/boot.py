@@ -157,7 +157,7 @@ def gpu_arguments(socket):
     """The virtio-gpu device that causeway-host --vhost-user serves at a socket."""
     return ["-chardev", f"socket,id=causeway,path={socket}",
             "-device", "vhost-user-test-device-pci,chardev=causeway,virtio-id=16,num_vqs=2,"
-                       "vq_size=256,config_size=16"]
+                       "vq_size=1024,config_size=16"]
 
 
 def arguments(folder, devices=(), memory="2G", cpus=2, reboots=False, shared=True, build=None):
