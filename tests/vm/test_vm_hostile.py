@@ -80,7 +80,7 @@ def all_through(neighbour, mode, count):
 
 
 @pytest.mark.parametrize("mode,count", [
-    ("ids", 3000),
+    ("ids", 500),
     ("commands", 3000),
     ("sizes", 4),
     ("scribble", 15),
