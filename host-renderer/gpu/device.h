@@ -72,7 +72,7 @@ struct hr_device {
 	uint32_t n_channels, max_channels;
 	uint32_t n_shared_fences, max_shared_fences;
 	bool push_full;	  /* the front end wants no more packets until hr_device_resume() */
-	bool paused;	  /* the guest\'s memory is not to be written until hr_device_resume() */
+	bool paused;	  /* the guest's memory is not to be written until hr_device_resume() */
 	uint8_t *scratch; /* HR_SCRATCH_BYTES, for use within one function */
 };
 

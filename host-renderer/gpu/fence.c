@@ -8,11 +8,15 @@
 #include "device.h"
 #include "limits.h"
 
+/* No program may take all that is shared. */
+#define PROGRAM_SHARE 4
+
 int hr_fence_hold(struct hr_submit *submit, struct wl_list *list, uint32_t *count, bool reserved)
 {
 	struct hr_device *device = submit->request->device;
 	if (*count >= BR_LIMIT_FENCES ||
-	    (!reserved && device->n_shared_fences >= device->max_shared_fences)) {
+	    (!reserved && (device->n_shared_fences >= device->max_shared_fences ||
+			   *count > device->max_shared_fences / PROGRAM_SHARE))) {
 		return -ENOSPC;
 	}
 	struct hr_fence *fence = malloc(sizeof(*fence));

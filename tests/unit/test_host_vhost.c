@@ -17,6 +17,7 @@
 
 #define OK VIRTIO_GPU_RESP_OK_NODATA
 #define BAD VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
+#define NO_MEMORY VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY
 #define BAD_RESOURCE VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID
 #define BAD_CONTEXT VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID
 
@@ -489,6 +490,65 @@ static void test_2d_and_cursor(struct front *front)
 	CHECK_EQ(type_of(front), VIRTIO_GPU_RESP_ERR_UNSPEC);
 }
 
+/* Requests that wait keep their places in the queue, and must leave some for the others. */
+static void test_waiting_requests(struct front *front)
+{
+	uint8_t *ring[2];
+	uint64_t size;
+	uint16_t head;
+	unsigned refused = 0;
+	front_driver_start(front, true);
+	front_open(front, ring);
+	for (unsigned i = 0; i < 40; i++) {
+		(void)front_submit(front, &poll_cmd, sizeof(poll_cmd), XD_RING_CHANNEL);
+		if (front_take(front, 0, &head)) {
+			CHECK_EQ(type_of(front), NO_MEMORY);
+			refused++;
+		}
+	}
+	/* One of its own, and a quarter of the quarter that all share. */
+	CHECK_EQ(40 - refused, 1 + FRONT_QUEUE_SIZE / 4 / 4);
+	CHECK_EQ(ask_image(front, ring[0], 1, &size), XD_FIRST_ITEM_ID);
+	/* More programs than half of the places are refused, each by the end of its stream. */
+	struct virtio_gpu_ctx_create create = {.hdr = {.type = VIRTIO_GPU_CMD_CTX_CREATE},
+					       .context_init = XD_CAPSET_ID};
+	const struct xd_init init = {
+		.hdr = {.cmd = XD_CMD_INIT, .cmd_size = sizeof(init)},
+		.query_ring_id = 1,
+		.channel_ring_id = 2,
+		.channel_type = XD_CHANNEL_WAYLAND,
+	};
+	unsigned channels = 1;
+	for (create.hdr.ctx_id = 2; create.hdr.ctx_id < 50; create.hdr.ctx_id++) {
+		CHECK_EQ(front_call(front, &create, sizeof(create)), OK);
+		for (uint32_t id = 1; id <= 2; id++) {
+			struct virtio_gpu_ctx_resource attach_cmd = {
+				.hdr = {.type = VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE,
+					.ctx_id = create.hdr.ctx_id},
+				.resource_id = id,
+			};
+			CHECK_EQ(front_call(front, &attach_cmd, sizeof(attach_cmd)), OK);
+		}
+		struct {
+			struct virtio_gpu_cmd_submit submit;
+			struct xd_init init;
+		} cmd = {.submit = {.hdr = {.type = VIRTIO_GPU_CMD_SUBMIT_3D,
+					    .ctx_id = create.hdr.ctx_id},
+				    .size = sizeof(init)},
+			 .init = init};
+		uint32_t type = front_call(front, &cmd, sizeof(cmd));
+		CHECK(type == OK || type == NO_MEMORY);
+		channels += type == OK;
+	}
+	CHECK_EQ(channels, FRONT_QUEUE_SIZE / 2);
+	/* The fake keeps only the newest: end them all before the test does. */
+	for (uint32_t id = 49; id >= 2; id--) {
+		struct virtio_gpu_ctrl_hdr destroy = {.type = VIRTIO_GPU_CMD_CTX_DESTROY,
+						      .ctx_id = id};
+		CHECK_EQ(front_call(front, &destroy, sizeof(destroy)), OK);
+	}
+}
+
 /* A pause: the guest notices nothing, and nothing is written to it meanwhile. */
 static void test_pause(struct front *front)
 {
@@ -655,6 +715,7 @@ int main(void)
 		FRONT_CASE(transfer_limits, .no_shmem = true),
 		FRONT_CASE(pages_as_file),
 		FRONT_CASE(2d_and_cursor),
+		FRONT_CASE(waiting_requests, .indirect = true),
 		FRONT_CASE(pause),
 		FRONT_CASE(pause, .each = true),
 		FRONT_CASE(pause_keeps_answers),
