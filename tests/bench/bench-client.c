@@ -2,14 +2,18 @@
  *
  * The benchmarks' client: one measurement a run, printed as "value UNIT". Which compositor connection
  * it uses (direct, through a bridge) is in WAYLAND_DISPLAY; the input and paste measurements have a
- * second, direct connection named by BENCH_HOST_DISPLAY.
+ * second connection named by BENCH_HOST_DISPLAY, which is direct where client and host are on one machine.
+ * A second line of output tells the CPU time of the process.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "window.h"
@@ -125,7 +129,7 @@ static void run_windows(size_t count)
 	session_close(&session);
 }
 
-/* The time of a whole process: the caller measures it. */
+/* The time of a whole process: the caller measures it, or run_startups(). */
 static void run_startup(void)
 {
 	struct session session;
@@ -135,28 +139,55 @@ static void run_startup(void)
 	session_close(&session);
 }
 
+static void run_startups(size_t count)
+{
+	uint64_t *ns = samples(count);
+	for (size_t i = 0; i < count; i++) {
+		int status = 0;
+		uint64_t start = now_ns();
+		pid_t pid = fork();
+		if (pid == 0) {
+			execl("/proc/self/exe", "bench-client", "startup", (char *)NULL);
+			_exit(127);
+		}
+		if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
+			die("a client did not start");
+		}
+		ns[i] = now_ns() - start;
+	}
+	qsort(ns, count, sizeof(*ns), compare);
+	printf("%.3f ms\n", (double)ns[count / 2] / 1e6);
+	free(ns);
+}
+
+static void serve_until_eof(struct session *session)
+{
+	char byte;
+	struct pollfd fds[2] = {
+		{.fd = STDIN_FILENO, .events = POLLIN},
+		{.fd = wl_display_get_fd(session->display), .events = POLLIN},
+	};
+	for (;;) {
+		wl_display_flush(session->display);
+		if (poll(fds, 2, -1) < 0 || (fds[0].revents && read(STDIN_FILENO, &byte, 1) <= 0)) {
+			break;
+		}
+		if (fds[1].revents && wl_display_dispatch(session->display) < 0) {
+			die("connection lost");
+		}
+	}
+}
+
 static void run_hold(void)
 {
 	struct session session;
 	struct window window;
-	char byte;
+	alarm(0); /* its caller ends it */
 	session_open(&session, NULL);
 	window_open(&window, &session, 640, 480);
 	puts("ready");
 	fflush(stdout);
-	struct pollfd fds[2] = {
-		{.fd = STDIN_FILENO, .events = POLLIN},
-		{.fd = wl_display_get_fd(session.display), .events = POLLIN},
-	};
-	for (;;) {
-		wl_display_flush(session.display);
-		if (poll(fds, 2, -1) < 0 || (fds[0].revents && read(STDIN_FILENO, &byte, 1) <= 0)) {
-			break;
-		}
-		if (fds[1].revents && wl_display_dispatch(session.display) < 0) {
-			die("connection lost");
-		}
-	}
+	serve_until_eof(&session);
 	session_close(&session);
 }
 
@@ -398,17 +429,19 @@ static const struct zwlr_data_control_source_v1_listener source_listener = {
 	.cancelled = source_cancelled,
 };
 
-/* Read until the end of the stream, serving the host connection meanwhile. */
+/* Read until the end of the stream, serving the host connection (NULL: none) meanwhile. */
 static size_t drain(struct session *host, struct session *session, int fd)
 {
 	static uint8_t block[1 << 16];
 	size_t total = 0;
 	struct pollfd fds[2] = {
 		{.fd = fd, .events = POLLIN},
-		{.fd = wl_display_get_fd(host->display), .events = POLLIN},
+		{.fd = host ? wl_display_get_fd(host->display) : -1, .events = POLLIN},
 	};
 	for (;;) {
-		wl_display_flush(host->display);
+		if (host != NULL) {
+			wl_display_flush(host->display);
+		}
 		wl_display_flush(session->display);
 		if (poll(fds, 2, 20000) <= 0) {
 			die("nothing pasted within 20 s");
@@ -426,29 +459,59 @@ static size_t drain(struct session *host, struct session *session, int fd)
 	}
 }
 
+/* Own the clipboard of a host with that many bytes. */
+static void own_clipboard(struct session *host, size_t *bytes)
+{
+	if (!host->data_controls || !host->seat) {
+		die("the compositor lacks data control or a seat");
+	}
+	struct zwlr_data_control_source_v1 *source =
+		zwlr_data_control_manager_v1_create_data_source(host->data_controls);
+	zwlr_data_control_source_v1_add_listener(source, &source_listener, bytes);
+	zwlr_data_control_source_v1_offer(source, "application/octet-stream");
+	struct zwlr_data_control_device_v1 *control =
+		zwlr_data_control_manager_v1_get_data_device(host->data_controls, host->seat);
+	zwlr_data_control_device_v1_set_selection(control, source);
+	sync_display(host);
+}
+
+/* The owner alone, for a reader on another machine; until stdin ends. */
+static void run_own(size_t mib)
+{
+	struct session host;
+	size_t bytes = mib << 20;
+	alarm(0); /* its caller ends it */
+	session_open(&host, NULL);
+	signal(SIGCHLD, SIG_IGN);
+	own_clipboard(&host, &bytes);
+	puts("ready");
+	fflush(stdout);
+	serve_until_eof(&host);
+	session_close(&host);
+}
+
+/* Without BENCH_HOST_DISPLAY the owner is somebody else (run_own()). */
 static void run_paste(size_t mib)
 {
-	struct session session, host;
+	struct session session, host = {0};
 	struct window window;
 	struct clipboard clipboard = {0};
 	size_t bytes = mib << 20;
-	session_open(&host, getenv("BENCH_HOST_DISPLAY"));
+	bool owner = getenv("BENCH_HOST_DISPLAY") != NULL;
+	if (owner) {
+		session_open(&host, getenv("BENCH_HOST_DISPLAY"));
+	}
 	session_open(&session, NULL);
-	if (!host.data_controls || !host.seat || !session.seat || !session.data_devices) {
-		die("the compositor lacks data control, a seat or data devices");
+	if (!session.seat || !session.data_devices) {
+		die("the compositor lacks a seat or data devices");
 	}
 	struct wl_data_device *device =
 		wl_data_device_manager_get_data_device(session.data_devices, session.seat);
 	wl_data_device_add_listener(device, &device_listener, &clipboard);
 	window_open(&window, &session, 640, 480);
-	struct zwlr_data_control_source_v1 *source =
-		zwlr_data_control_manager_v1_create_data_source(host.data_controls);
-	zwlr_data_control_source_v1_add_listener(source, &source_listener, &bytes);
-	zwlr_data_control_source_v1_offer(source, "application/octet-stream");
-	struct zwlr_data_control_device_v1 *control =
-		zwlr_data_control_manager_v1_get_data_device(host.data_controls, host.seat);
-	zwlr_data_control_device_v1_set_selection(control, source);
-	sync_display(&host);
+	if (owner) {
+		own_clipboard(&host, &bytes);
+	}
 	while (clipboard.offer == NULL) {
 		if (wl_display_dispatch(session.display) < 0) {
 			die("connection lost while waiting for the selection");
@@ -462,7 +525,7 @@ static void run_paste(size_t mib)
 	wl_data_offer_receive(clipboard.offer, "application/octet-stream", fds[1]);
 	wl_display_flush(session.display);
 	close(fds[1]);
-	size_t total = drain(&host, &session, fds[0]);
+	size_t total = drain(owner ? &host : NULL, &session, fds[0]);
 	uint64_t ns = now_ns() - start;
 	if (total != bytes) {
 		die("pasted %zu of %zu bytes", total, bytes);
@@ -470,7 +533,17 @@ static void run_paste(size_t mib)
 	printf("%.1f MiB/s\n", (double)mib * 1e9 / (double)ns);
 	window_close(&window);
 	session_close(&session);
-	session_close(&host);
+	if (owner) {
+		session_close(&host);
+	}
+}
+
+/* CPU time of this process so far. */
+static void print_cpu(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	printf("cpu %.3f ms\n", (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6);
 }
 
 int main(int argc, char **argv)
@@ -478,13 +551,17 @@ int main(int argc, char **argv)
 	const char *mode = argc > 1 ? argv[1] : "";
 	size_t count = argc > 2 ? (size_t)strtoul(argv[2], NULL, 10) : 0;
 	alarm(120); /* a bridge that hangs fails the measurement */
-	if (strcmp(mode, "startup") == 0) {
+	if (strcmp(mode, "startup") == 0 && count == 0) {
 		run_startup();
-	} else if (strcmp(mode, "hold") == 0) {
+		return 0;
+	}
+	if (strcmp(mode, "hold") == 0) {
 		run_hold();
 	} else if (count == 0) {
-		die("usage: bench-client startup|hold, or roundtrip|commit-small|commit-full|"
-		    "fps-small|fps-full|windows|input|input-frame|paste COUNT");
+		die("usage: bench-client startup|hold, or startup|roundtrip|commit-small|"
+		    "commit-full|fps-small|fps-full|windows|input|input-frame|paste|own COUNT");
+	} else if (strcmp(mode, "startup") == 0) {
+		run_startups(count);
 	} else if (strcmp(mode, "roundtrip") == 0) {
 		run_roundtrip(count);
 	} else if (strncmp(mode, "commit-", 7) == 0) {
@@ -497,8 +574,11 @@ int main(int argc, char **argv)
 		run_input(count, strcmp(mode, "input-frame") == 0);
 	} else if (strcmp(mode, "paste") == 0) {
 		run_paste(count);
+	} else if (strcmp(mode, "own") == 0) {
+		run_own(count);
 	} else {
 		die("unknown measurement %s", mode);
 	}
+	print_cpu();
 	return 0;
 }
