@@ -19,7 +19,7 @@ usage() {
 	                 environment's kernel; under KVM where that works) and headless compositors
 	  fuzz           every fuzzer for CAUSEWAY_FUZZ_SECONDS (60) seconds
 	  bench          one short repetition, to see that the benchmarks run; for figures see
-	                 tests/bench/bench.py --help
+	                 tests/bench/bench.py --help, and vm_bench.py for a virtual machine
 	Ends with one line: N passed, N failed, N skipped.
 
 	environment variables:
@@ -110,6 +110,11 @@ bench_smoke() {
 	python3 tests/bench/bench.py --build build --repetitions 1 --junit "$results/bench.xml"
 }
 
+vm_bench_smoke() {
+	python3 tests/bench/vm_bench.py --build build --repetitions 1 --scale 0.02 \
+		--junit "$results/vm-bench.xml"
+}
+
 sanitizers=('-Db_sanitize=address,undefined' -Db_lundef=false)
 suite_args=()
 wanted unit && suite_args+=(--suite unit)
@@ -140,6 +145,7 @@ if wanted fuzz && CC=clang build build-fuzz -Dfuzzers=true "${sanitizers[@]}"; t
 fi
 if wanted bench && [ -x build/host-renderer/causeway-host ]; then
 	step "bench" bench_smoke
+	step "bench in a virtual machine" vm_bench_smoke
 fi
 
 # Counts what ran; a step that failed without naming a test counts as one.

@@ -3,7 +3,6 @@
  * The benchmarks' client: one measurement a run, printed as "value UNIT". Which compositor connection
  * it uses (direct, through a bridge) is in WAYLAND_DISPLAY; the input and paste measurements have a
  * second connection named by BENCH_HOST_DISPLAY, which is direct where client and host are on one machine.
- * A second line of output tells the CPU time of the process.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +85,15 @@ static void handle_sync_done(void *data, struct wl_callback *callback, uint32_t 
 
 static const struct wl_callback_listener sync_listener = {.done = handle_sync_done};
 
-/* Frames painted, committed and taken by the host per second, with at most two on their way. */
+static double cpu_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+/* Frames painted, committed and taken by the host per second, with at most two on their way. Also
+ * prints the CPU time of a frame in this process. */
 static void run_fps(size_t count, bool full)
 {
 	struct session session;
@@ -95,6 +102,7 @@ static void run_fps(size_t count, bool full)
 	session_open(&session, NULL);
 	window_open(&window, &session, 1920, 1080);
 	uint64_t start = now_ns();
+	double cpu = cpu_ms();
 	for (size_t i = 0; i < count; i++) {
 		window_paint(&window, full);
 		window_commit(&window, full);
@@ -109,7 +117,8 @@ static void run_fps(size_t count, bool full)
 	}
 	sync_display(&session);
 	uint64_t ns = now_ns() - start;
-	printf("%.1f fps\n", (double)count * 1e9 / (double)ns);
+	printf("%.1f fps\ncpu %.4f ms\n", (double)count * 1e9 / (double)ns,
+	       (cpu_ms() - cpu) / (double)count);
 	window_close(&window);
 	session_close(&session);
 }
@@ -538,14 +547,6 @@ static void run_paste(size_t mib)
 	}
 }
 
-/* CPU time of this process so far. */
-static void print_cpu(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-	printf("cpu %.3f ms\n", (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6);
-}
-
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
@@ -579,6 +580,5 @@ int main(int argc, char **argv)
 	} else {
 		die("unknown measurement %s", mode);
 	}
-	print_cpu();
 	return 0;
 }

@@ -322,15 +322,8 @@ def ratio(values, name, way, base):
     return statistics.median(pairs) if pairs else float("nan")
 
 
-def print_table(values, rows, ways):
-    """The result as a Markdown table."""
-    units = {name: unit for name, unit, *_ in rows}
-    units.update({f"CPU per full frame, {part}": "ms"
-                  for part in ("client", "guest side", "host side", "compositor")})
-    units.update({
-        "copied per frame, 64x64 damage": "KiB",
-        "copied per frame, full damage": "KiB",
-        "memory, 32 clients": "MiB"})
+def print_table(values, units, ways, base="direct"):
+    """The result as a Markdown table: a row for each name in units, with ratios to the way base."""
     print("| measurement | " + " | ".join(ways) + " |")
     print("|---|" + "---|" * len(ways))
     for name, unit in units.items():
@@ -341,10 +334,23 @@ def print_table(values, rows, ways):
                 cells.append("-")
                 continue
             cell = f"{statistics.median(got):.4g}"
-            if way != "direct" and ratio(values, name, way, "direct") == ratio(values, name, way, "direct"):
-                cell += f" ({ratio(values, name, way, 'direct'):.2f}x)"
+            times = ratio(values, name, way, base)
+            if way != base and not math.isnan(times):
+                cell += f" ({times:.2f}x)"
             cells.append(cell)
         print(f"| {name}, {unit} | " + " | ".join(cells) + " |")
+
+
+def units_of(rows):
+    """Unit of each row of the table, by its name."""
+    units = {name: unit for name, unit, *_ in rows}
+    units.update({f"CPU per full frame, {part}": "ms"
+                  for part in ("client", "guest side", "host side", "compositor")})
+    units.update({
+        "copied per frame, 64x64 damage": "KiB",
+        "copied per frame, full damage": "KiB",
+        "memory, 32 clients": "MiB"})
+    return units
 
 
 def write_junit(values, path):
@@ -376,7 +382,7 @@ def main():
             start = bench.start_weston if compositor == "weston" else bench.start_sway
             displays[compositor] = ways_of(bench, compositor, start(), chosen)
         values = measure(bench, rows, displays, args.repetitions)
-        print_table(values, rows, ["direct", *chosen])
+        print_table(values, units_of(rows), ["direct", *chosen])
         if args.junit:
             write_junit(values, args.junit)
         if any(math.isnan(value) for got in values.values() for value in got):

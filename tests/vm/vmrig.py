@@ -36,9 +36,9 @@ class LaunchedHost:
 
 class Machine:
     """A booted guest with our device. launched: causeway-host itself starts QEMU. program: another
-    host in its place."""
+    host in its place. devices: arguments for further ones. Others: see boot.arguments()."""
 
-    def __init__(self, host_args=(), launched=False, program=None, **options):
+    def __init__(self, host_args=(), launched=False, program=None, devices=(), **options):
         self.rig = lab.Rig(tempfile.mkdtemp(prefix="cw-"))
         self.link = self.rig.dir / "compositor"
         self.vm = None
@@ -49,13 +49,14 @@ class Machine:
                    *unmarked, *host_args]
         try:
             if launched:
-                self.vm = guest.Guest(starter=[*command, "--"], env=env, shared=False, **options)
+                self.vm = guest.Guest(devices, starter=[*command, "--"], env=env, shared=False,
+                                      **options)
                 self.host = LaunchedHost(self.vm)
             else:
                 path = str(self.rig.dir / "gpu.sock")
                 self.host = self.rig.start([*command, "--vhost-user", path], env)
                 lab.Bridge._wait_socket(path, self.host)
-                self.vm = guest.Guest(boot.gpu_arguments(path), **options)
+                self.vm = guest.Guest([*boot.gpu_arguments(path), *devices], **options)
         except BaseException:
             self.finish()
             raise
