@@ -62,6 +62,7 @@ struct wk_header {
 
 /** What a worker may serve. */
 enum wk_flags { WK_VENUS = 1, WK_VIRGL = 2, WK_DRM = 4 };
+#define WK_N_KINDS 3
 
 struct wk_init {
 	struct wk_header hdr;
@@ -162,8 +163,10 @@ struct wk_capset {
 
 struct wk_ready {
 	struct wk_header hdr;
-	uint32_t flags;		  /* those that work */
-	char text[WK_TEXT_BYTES]; /* why the others don't; ends with a NUL; may be empty */
+	uint32_t flags; /* those that work */
+	/* Of Venus, VirGL and DRM, in this order: what is missing and how to get it, if it was asked for
+	 * and does not work; else what it works on (a driver's name). Ends with a NUL. */
+	char text[WK_N_KINDS][WK_TEXT_BYTES];
 };
 
 struct wk_done {
