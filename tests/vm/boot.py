@@ -168,10 +168,11 @@ def arguments(folder, devices=(), memory="2G", cpus=2, reboots=False, shared=Tru
     image, _ = kernel()
     append = ["console=ttyS0", "panic=-1", "random.trust_cpu=on", "mitigations=off",
               f"cw.agent={HERE / 'agent.py'}"]
-    machine = ["-machine", "q35"]
+    # Translated, kernels now and then stop for good as they switch to the HPET's clock.
+    machine = ["-machine", "q35,hpet=off"]
     if shared:
         machine = ["-object", f"memory-backend-memfd,id=causeway-mem,size={memory},share=on",
-                   "-machine", "q35,memory-backend=causeway-mem"]
+                   "-machine", "q35,hpet=off,memory-backend=causeway-mem"]
     return [
         QEMU, *accelerator(build), "-smp", str(cpus), "-m", memory, *machine,
         "-nodefaults", "-no-user-config", "-display", "none", "-vga", "none",
