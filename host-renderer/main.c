@@ -18,7 +18,9 @@
 
 #include "check.h"
 #include "fd.h"
+#include "gpu/gpu.h"
 #include "launch/launch.h"
+#include "limits.h"
 #include "log.h"
 #include "options.h"
 #include "socket/socket.h"
@@ -31,6 +33,7 @@ struct program {
 	struct hr_host host;
 	struct hr_socket *socket; /* NULL: not served */
 	struct hr_vhost *vhost;	  /* NULL: not served */
+	struct hr_gpu *gpu;	  /* NULL: not looked for */
 	struct wl_event_source *signals[3];
 	/* Of a device's process, as in launch/supervise.h; elsewhere -1. */
 	int vmm_fd, lifeline_fd;
@@ -101,9 +104,26 @@ static void notify(const char *state)
 #endif
 }
 
+/* The GPU's memory is in files of its own. */
 static struct hr_window_options window_options(const struct program *program)
 {
-	return (struct hr_window_options){.bytes = (uint64_t)program->options.window_mib << 20};
+	struct hr_window_options window = {
+		.bytes = (uint64_t)program->options.window_mib << 20,
+		.kind = HR_WINDOW_EACH,
+	};
+	if (program->gpu->n_capsets == 0) {
+		window.kind = HR_WINDOW_ARENA;
+		window.bytes =
+			window.bytes > BR_LIMIT_ARENA_BYTES ? BR_LIMIT_ARENA_BYTES : window.bytes;
+	}
+	return window;
+}
+
+static int start_gpu(struct program *program)
+{
+	int ret = hr_gpu_create(program->host.loop, &program->options.gpu, &program->gpu);
+	program->host.gpu = program->gpu;
+	return ret;
 }
 
 /* Serve the VMM that the supervisor starts. */
@@ -127,15 +147,16 @@ static int start_supervised(struct program *program)
 
 static int start_vhost(struct program *program)
 {
-	const struct hr_window_options window = window_options(program);
 	const char *path = program->options.vhost_path;
-	if (program->lifeline_fd >= 0) {
-		return start_supervised(program);
-	}
-	if (path == NULL) {
+	if (path == NULL && program->lifeline_fd < 0) {
 		return 0;
 	}
-	int ret = hr_vhost_start(&program->host, path, &window, &program->vhost);
+	int ret = start_gpu(program);
+	if (ret < 0 || program->lifeline_fd >= 0) {
+		return ret < 0 ? ret : start_supervised(program);
+	}
+	const struct hr_window_options window = window_options(program);
+	ret = hr_vhost_start(&program->host, path, &window, &program->vhost);
 	if (ret == -EADDRINUSE) {
 		br_log(BR_LOG_ERROR,
 		       "host: another causeway-host serves %s: give --vhost-user "
@@ -244,6 +265,7 @@ static void finish(struct program *program)
 {
 	hr_vhost_finish(program->vhost);
 	hr_socket_finish(program->socket);
+	hr_gpu_destroy(program->gpu);
 	hr_upstream_destroy(program->host.upstream);
 	br_fd_clear(&program->vmm_fd);
 	if (program->lifeline != NULL) {

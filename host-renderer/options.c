@@ -11,11 +11,14 @@
 
 #define EXIT_USAGE 2
 #define NAME_BYTES 64
+#define WINDOW_MIB_UNSET UINT32_MAX
 
 enum {
 	OPT_SOCKET = 256,
 	OPT_VHOST,
 	OPT_WINDOW,
+	OPT_GPU,
+	OPT_RENDER_NODE,
 	OPT_PRINT_ARGS,
 	OPT_PRINT_XML,
 	OPT_NAME,
@@ -37,6 +40,8 @@ static const struct option long_options[] = {
 	{"socket", required_argument, NULL, OPT_SOCKET},
 	{"vhost-user", required_argument, NULL, OPT_VHOST},
 	{"window-size", required_argument, NULL, OPT_WINDOW},
+	{"gpu", required_argument, NULL, OPT_GPU},
+	{"render-node", required_argument, NULL, OPT_RENDER_NODE},
 	{"print-qemu-args", no_argument, NULL, OPT_PRINT_ARGS},
 	{"print-libvirt-xml", no_argument, NULL, OPT_PRINT_XML},
 	{"name", required_argument, NULL, OPT_NAME},
@@ -70,7 +75,11 @@ static const char usage_text[] =
 	"the\n"
 	"                            other socket is then served only with --socket\n"
 	"  --window-size MIB         the VM's window into the host's memory: a power of two up to\n"
-	"                            1024 (default), or 0 for none\n"
+	"                            8192 (default with a GPU), 1024 (without), or 0 for none\n"
+	"  --gpu KINDS               GPU work that a VM's programs may give to the host: of "
+	"venus,virgl,drm;\n"
+	"                            none; or auto (default): all that works here\n"
+	"  --render-node PATH        the GPU for it (default: what its drivers find)\n"
 	"  --print-qemu-args         print what to add to QEMU's arguments (those after --), and "
 	"exit\n"
 	"  --print-libvirt-xml       the same for libvirt, and exit\n"
@@ -134,9 +143,38 @@ static int parse_window(struct hr_options *options, const char *arg)
 	if (errno != 0 || arg[0] < '0' || arg[0] > '9' || *end != '\0' ||
 	    mib > BR_LIMIT_WINDOW_BYTES >> 20 || (mib & (mib - 1)) != 0) {
 		return usage_error(
-			"--window-size takes a power of two up to 1024 (MiB), or 0, not ", arg);
+			"--window-size takes a power of two up to 8192 (MiB), or 0, not ", arg);
 	}
 	options->window_mib = (uint32_t)mib;
+	return 0;
+}
+
+/* Names of kinds of GPU work, separated by commas. */
+static int parse_gpu(struct hr_options *options, const char *arg)
+{
+	static const char *const kinds[] = {"venus", "virgl", "drm", NULL};
+	uint32_t flags = 0;
+	bool whole = strcmp(arg, "auto") == 0 || strcmp(arg, "none") == 0;
+	for (const char *at = arg; !whole; at++) {
+		char word[8];
+		size_t len = strcspn(at, ",");
+		(void)snprintf(word, sizeof(word), "%.*s", (int)len, at);
+		int kind = len < sizeof(word) ? find_word(kinds, word) : -1;
+		if (kind < 0) {
+			return usage_error("--gpu takes auto, none, or some of venus,virgl,drm, "
+					   "not ",
+					   arg);
+		}
+		flags |= 1u << kind;
+		at += len;
+		if (*at == '\0') {
+			break;
+		}
+	}
+	options->gpu.required = !whole;
+	options->gpu.flags = !whole			? flags
+			     : strcmp(arg, "auto") == 0 ? WK_VENUS | WK_VIRGL | WK_DRM
+							: 0;
 	return 0;
 }
 
@@ -150,6 +188,11 @@ static int parse_guest(struct hr_options *options, int opt, const char *arg)
 		return set_path(&options->vhost_path, arg);
 	case OPT_WINDOW:
 		return parse_window(options, arg);
+	case OPT_GPU:
+		return parse_gpu(options, arg);
+	case OPT_RENDER_NODE:
+		options->gpu.render_node = arg;
+		return 0;
 	case OPT_PRINT_ARGS:
 		options->action = HR_ACTION_PRINT_QEMU_ARGS;
 		return 0;
@@ -305,7 +348,8 @@ static int default_sockets(struct hr_options *options)
 int hr_options_parse(struct hr_options *options, int argc, char **argv)
 {
 	*options = (struct hr_options){.name = "guest",
-				       .window_mib = BR_LIMIT_WINDOW_BYTES >> 20,
+				       .window_mib = WINDOW_MIB_UNSET,
+				       .gpu.flags = WK_VENUS | WK_VIRGL | WK_DRM,
 				       .log_level = BR_LOG_INFO};
 	/* The policy's defaults contain the name, so that comes first. */
 	int ret = each_option(options, argc, argv, parse_simple);
@@ -313,6 +357,9 @@ int hr_options_parse(struct hr_options *options, int argc, char **argv)
 		options->policy = hr_policy_create(options->name);
 		ret = options->policy == NULL ? EXIT_FAILURE
 					      : each_option(options, argc, argv, parse_policy);
+	}
+	if (options->window_mib == WINDOW_MIB_UNSET) {
+		options->window_mib = options->gpu.flags != 0 ? 8192 : 1024;
 	}
 	if (ret == 0) {
 		ret = default_sockets(options);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "gpu/gpu.h"
 #include "log.h"
 #include "policy.h"
 #include "wayland/upstream.h"
@@ -24,10 +25,11 @@ enum hr_action {
 /** What was asked for. Owned by main; strings point into argv but for the paths of sockets. */
 struct hr_options {
 	enum hr_action action;
-	const char *name;	     /* of the guest */
-	char *socket_path;	     /* owned; NULL: not served, or XDG_RUNTIME_DIR is not set */
-	char *vhost_path;	     /* owned; NULL: not served */
-	uint32_t window_mib;	     /* 0: no window */
+	const char *name;    /* of the guest */
+	char *socket_path;   /* owned; NULL: not served, or XDG_RUNTIME_DIR is not set */
+	char *vhost_path;    /* owned; NULL: not served */
+	uint32_t window_mib; /* 0: no window */
+	struct hr_gpu_options gpu;
 	char **command;		     /* QEMU and its arguments; NULL: none */
 	const char *wayland_display; /* NULL: as in the environment */
 	enum hr_secctx_mode secctx;

@@ -35,10 +35,13 @@
 #define BR_LIMIT_CTX_PIPE_BYTES (64u << 20)	/* queued for all pipes of one context */
 #define BR_LIMIT_FENCES 4096			/* pending fences of one context */
 #define BR_LIMIT_IMAGE_REQS 4096		/* distinct image requirements of one context */
+#define BR_LIMIT_DEFERRED 128			/* requests that wait for a worker's memory */
+#define BR_LIMIT_WORKER_QUEUE_BYTES (64u << 20) /* queued for a GPU worker that does not read */
 #define BR_LIMIT_SESSIONS 16			/* devices (socket connections) of one host */
 
 /* vhost-user */
-#define BR_LIMIT_WINDOW_BYTES (1u << 30)     /* host-visible window: wl_shm counts in 31 bits */
+#define BR_LIMIT_WINDOW_BYTES (8ull << 30)   /* host-visible window */
+#define BR_LIMIT_ARENA_BYTES (1ull << 30)    /* of one file: wl_shm counts in 31 bits */
 #define BR_LIMIT_VRING_SIZE 1024	     /* descriptors of one virtqueue */
 #define BR_LIMIT_CHAIN_SEGMENTS 2048	     /* of one descriptor chain, indirect ones included */
 #define BR_LIMIT_CONTROL_BYTES (4112u << 10) /* one control command: the pages of 1 GiB, and more */

@@ -33,6 +33,7 @@ struct hr_submit {
 struct hr_memory {
 	int fd;		   /* owned; starts at offset 0; -1 if fresh */
 	bool fresh;	   /* new memory, which is made when it is needed */
+	bool gpu;	   /* a worker's, which hr_render_create_blob() tells of it */
 	uint32_t map_info; /* VIRTIO_GPU_MAP_CACHE_* */
 };
 
@@ -65,11 +66,15 @@ struct hr_capset {
 	uint32_t id;
 	uint32_t max_version;
 	uint32_t size; /* bytes of the capability set, at most HR_MAX_CAPSET_BYTES */
-	void (*fill)(const struct hr_device *device, void *ret_capset);
-	/* Make a context and fill ops of *ret_context in; the device does the rest of the base. */
-	int (*create)(struct hr_device *device, struct hr_context **ret_context);
+	void (*fill)(const struct hr_capset *capset, const struct hr_device *device,
+		     void *ret_capset);
+	/* Make a context and fill ops of *ret_context in; the device does the rest of the base. name: what
+	 * the guest calls it. */
+	int (*create)(const struct hr_capset *capset, struct hr_device *device, uint32_t id,
+		      const char *name, struct hr_context **ret_context);
 };
 
-#define HR_MAX_CAPSET_BYTES 64
+#define HR_MAX_CAPSETS 8 /* of one device */
+#define HR_MAX_CAPSET_BYTES 4096
 
 #endif

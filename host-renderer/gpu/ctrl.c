@@ -6,8 +6,11 @@
 
 #include "context.h"
 #include "ctrl_private.h"
+#include "defer.h"
 #include "device.h"
+#include "fence.h"
 #include "limits.h"
+#include "render.h"
 #include "resource.h"
 
 struct ctrl_row {
@@ -114,22 +117,26 @@ static uint32_t handle_get_capset(struct hr_device *device, struct hr_request *r
 		struct virtio_gpu_ctrl_hdr hdr;
 		uint8_t capset[HR_MAX_CAPSET_BYTES];
 	} response = {.hdr = hr_ctrl_response(&request->hdr, VIRTIO_GPU_RESP_OK_CAPSET)};
-	capset->fill(device, response.capset);
+	capset->fill(capset, device, response.capset);
 	return hr_ctrl_answer(device, request, &response, sizeof(response.hdr) + capset->size, -1);
 }
 
 static uint32_t handle_ctx_create(struct hr_device *device, struct hr_request *request,
 				  const union hr_command *cmd)
 {
+	char name[sizeof(cmd->ctx_create.debug_name) + 1] = {0};
 	uint32_t id = cmd->ctx_create.context_init & VIRTIO_GPU_CONTEXT_INIT_CAPSET_ID_MASK;
-	const struct hr_capset *capset = find_capset(device, id);
+	/* Of before capsets could be chosen. */
+	const struct hr_capset *capset =
+		find_capset(device, id != 0 ? id : VIRTIO_GPU_CAPSET_VIRGL2);
 	if (!capset || cmd->ctx_create.nlen > sizeof(cmd->ctx_create.debug_name)) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
 	}
 	if (request->hdr.ctx_id == 0) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID;
 	}
-	int ret = hr_device_create_context(device, request->hdr.ctx_id, capset);
+	memcpy(name, cmd->ctx_create.debug_name, cmd->ctx_create.nlen);
+	int ret = hr_device_create_context(device, request->hdr.ctx_id, capset, name);
 	return ret == -EEXIST ? VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID : hr_ctrl_response_of(ret);
 }
 
@@ -156,9 +163,18 @@ static uint32_t handle_ctx_resource(struct hr_device *device, struct hr_request 
 	if (!resource) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
 	}
-	return hr_ctrl_response_of(request->hdr.type == VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE
-					   ? hr_resource_attach(resource, context)
-					   : hr_resource_detach(resource, context));
+	if (request->hdr.type == VIRTIO_GPU_CMD_CTX_DETACH_RESOURCE) {
+		hr_render_detach(context, resource);
+		return hr_ctrl_response_of(hr_resource_detach(resource, context));
+	}
+	if (hr_render_attach_needs_memory(context, resource) && hr_render_need_memory(resource)) {
+		return HR_WAIT;
+	}
+	int ret = hr_resource_attach(resource, context);
+	if (ret == 0) {
+		hr_render_attach(context, resource);
+	}
+	return hr_ctrl_response_of(ret);
 }
 
 static uint32_t handle_submit_3d(struct hr_device *device, struct hr_request *request,
@@ -196,6 +212,7 @@ static const struct ctrl_row rows[] = {
 	ROW(SUBMIT_3D, submit, false, UINT8_MAX, handle_submit_3d),
 	ROW(TRANSFER_TO_HOST_3D, transfer_3d, true, 0, hr_ctrl_transfer_3d),
 	ROW(RESOURCE_CREATE_BLOB, create_blob, false, 1, hr_ctrl_resource_create_blob),
+	ROW(RESOURCE_CREATE_3D, create_3d, true, 0, hr_ctrl_resource_create_3d),
 	ROW(RESOURCE_UNREF, unref, true, 0, hr_ctrl_resource_unref),
 	ROW(RESOURCE_MAP_BLOB, map_blob, true, 0, hr_ctrl_resource_map_blob),
 	ROW(RESOURCE_UNMAP_BLOB, unmap_blob, true, 0, hr_ctrl_resource_unmap_blob),
@@ -245,15 +262,31 @@ static uint32_t dispatch(struct hr_device *device, struct hr_request *request)
 	return row->handle(device, request, &cmd);
 }
 
+/* Answer, unless that was done. Returns false if the request has to wait. */
+static bool finish(struct hr_device *device, const struct hr_request *request, uint32_t type)
+{
+	if (type != 0 && type != HR_WAIT) {
+		hr_fence_answer(device, &request->hdr, request->cookie, type);
+	}
+	return type != HR_WAIT;
+}
+
+bool hr_ctrl_handle_deferred(struct hr_device *device, struct hr_request *request)
+{
+	return finish(device, request, dispatch(device, request));
+}
+
 void hr_ctrl_handle(struct hr_device *device, struct hr_request *request)
 {
 	request->hdr = (struct virtio_gpu_ctrl_hdr){0};
 	uint32_t type = VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER;
 	if (request->len >= sizeof(request->hdr)) {
 		memcpy(&request->hdr, request->bytes, sizeof(request->hdr));
-		type = dispatch(device, request);
+		type = hr_defer_must(device, request) ? HR_WAIT : dispatch(device, request);
 	}
-	if (type != 0) {
-		hr_device_respond(device, &request->hdr, request->cookie, type);
+	if (type == HR_WAIT) {
+		int ret = hr_defer(device, request);
+		type = ret < 0 ? hr_ctrl_response_of(ret) : HR_WAIT;
 	}
+	(void)finish(device, request, type);
 }

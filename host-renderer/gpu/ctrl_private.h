@@ -21,6 +21,7 @@ union hr_command {
 	struct virtio_gpu_ctx_resource ctx_resource;
 	struct virtio_gpu_resource_unref unref;
 	struct virtio_gpu_resource_create_2d create_2d;
+	struct virtio_gpu_resource_create_3d create_3d;
 	struct virtio_gpu_resource_create_blob create_blob;
 	struct virtio_gpu_resource_attach_backing attach_backing;
 	struct virtio_gpu_resource_detach_backing detach_backing;
@@ -34,8 +35,11 @@ union hr_command {
 	struct virtio_gpu_update_cursor cursor;
 };
 
-/** Run a command whose size was checked. Returns the type of the answer; or 0 if it was given already,
- * or will be by a fence. */
+/** What a handler returns for a request that has to wait for a resource; see defer.h. */
+#define HR_WAIT UINT32_MAX
+
+/** Run a command whose size was checked. Returns the type of the answer; 0 if it was given already, or will
+ * be by a fence; or HR_WAIT if nothing was done yet. */
 typedef uint32_t (*hr_handler_fn)(struct hr_device *device, struct hr_request *request,
 				  const union hr_command *cmd);
 
@@ -48,6 +52,8 @@ uint32_t hr_ctrl_answer(struct hr_device *device, const struct hr_request *reque
 
 /* ctrl_resource.c; virtio 1.3, sections 5.7.6.8 and 5.7.6.10. */
 uint32_t hr_ctrl_resource_create_2d(struct hr_device *device, struct hr_request *request,
+				    const union hr_command *cmd);
+uint32_t hr_ctrl_resource_create_3d(struct hr_device *device, struct hr_request *request,
 				    const union hr_command *cmd);
 uint32_t hr_ctrl_resource_create_blob(struct hr_device *device, struct hr_request *request,
 				      const union hr_command *cmd);

@@ -11,6 +11,7 @@
 #include "fd.h"
 #include "host.h"
 #include "limits.h"
+#include "render.h"
 #include "resource.h"
 
 /* Memory entries behind a fixed part of head bytes. */
@@ -99,6 +100,10 @@ static int create_blob(struct hr_device *device, struct hr_request *request,
 		resource->charged = cmd->size;
 		device->host_bytes += cmd->size;
 	}
+	if (memory.gpu) {
+		hr_render_create_blob(hr_device_find_context(device, request->hdr.ctx_id), resource,
+				      cmd->blob_id);
+	}
 	return 0;
 }
 
@@ -128,16 +133,25 @@ uint32_t hr_ctrl_resource_create_blob(struct hr_device *device, struct hr_reques
 	return hr_ctrl_response_of(create_blob(device, request, blob));
 }
 
+uint32_t hr_ctrl_resource_create_3d(struct hr_device *device, struct hr_request *request,
+				    const union hr_command *cmd)
+{
+	(void)request;
+	uint32_t refusal = check_new_id(device, cmd->create_3d.resource_id);
+	return refusal != 0 ? refusal
+			    : hr_ctrl_response_of(hr_render_create_3d(device, &cmd->create_3d));
+}
+
 uint32_t hr_ctrl_resource_unref(struct hr_device *device, struct hr_request *request,
 				const union hr_command *cmd)
 {
-	(void)request;
 	struct hr_resource *resource = hr_resource_find(device, cmd->unref.resource_id);
 	if (!resource) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
 	}
+	bool held = hr_render_unref(resource, request);
 	hr_resource_remove(resource);
-	return VIRTIO_GPU_RESP_OK_NODATA;
+	return held ? 0 : VIRTIO_GPU_RESP_OK_NODATA;
 }
 
 /* --- the window --- */
@@ -180,6 +194,9 @@ uint32_t hr_ctrl_resource_map_blob(struct hr_device *device, struct hr_request *
 	struct hr_resource *resource = hr_resource_find(device, cmd->map_blob.resource_id);
 	if (!resource) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
+	}
+	if (resource->gpu != HR_GPU_NONE && hr_render_need_memory(resource)) {
+		return HR_WAIT;
 	}
 	int ret = map(resource, cmd->map_blob.offset, request);
 	if (ret < 0) {
@@ -227,6 +244,7 @@ uint32_t hr_ctrl_resource_attach_backing(struct hr_device *device, struct hr_req
 		return hr_ctrl_response_of(ret);
 	}
 	resource->pages = pages;
+	hr_render_attach_backing(resource);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 
@@ -241,8 +259,9 @@ uint32_t hr_ctrl_resource_detach_backing(struct hr_device *device, struct hr_req
 	if (resource->pages.n_runs == 0) {
 		return VIRTIO_GPU_RESP_ERR_UNSPEC;
 	}
+	bool held = hr_render_detach_backing(resource, request);
 	hr_pages_finish(device, &resource->pages);
-	return VIRTIO_GPU_RESP_OK_NODATA;
+	return held ? 0 : VIRTIO_GPU_RESP_OK_NODATA;
 }
 
 /* Copy the bytes of a box. What its numbers mean for linear memory: bytes in a row, and rows. */
@@ -294,6 +313,10 @@ uint32_t hr_ctrl_transfer_3d(struct hr_device *device, struct hr_request *reques
 		hr_resource_find_attached(context, cmd->transfer_3d.resource_id);
 	if (!resource) {
 		return VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID;
+	}
+	if (resource->gpu != HR_GPU_NONE) {
+		int ret = hr_render_transfer(context, resource, request, &cmd->transfer_3d);
+		return ret == 0 ? 0 : hr_ctrl_response_of(ret);
 	}
 	return hr_ctrl_response_of(transfer(resource, &cmd->transfer_3d));
 }

@@ -6,7 +6,10 @@
 
 #include "context.h"
 #include "ctrl.h"
+#include "defer.h"
+#include "fence.h"
 #include "limits.h"
+#include "render.h"
 #include "resource.h"
 
 struct hr_device *hr_device_create(struct hr_host *host, const struct hr_frontend *frontend,
@@ -27,6 +30,9 @@ struct hr_device *hr_device_create(struct hr_host *host, const struct hr_fronten
 	device->n_capsets = n_capsets;
 	device->max_channels = UINT32_MAX;
 	device->max_shared_fences = UINT32_MAX;
+	wl_list_init(&device->ordered);
+	wl_list_init(&device->deferred);
+	wl_list_init(&device->workers);
 	for (size_t i = 0; i < HR_CONTEXT_BUCKETS; i++) {
 		wl_list_init(&device->contexts[i]);
 	}
@@ -41,6 +47,7 @@ void hr_device_destroy(struct hr_device *device)
 	if (!device) {
 		return;
 	}
+	hr_defer_drop_all(device);
 	for (size_t i = 0; i < HR_CONTEXT_BUCKETS; i++) {
 		struct hr_context *context, *next;
 		wl_list_for_each_safe (context, next, &device->contexts[i], link) {
@@ -53,6 +60,8 @@ void hr_device_destroy(struct hr_device *device)
 			hr_resource_remove(resource);
 		}
 	}
+	hr_render_finish(device);
+	hr_fence_drop_ordered(device);
 	free(device->scratch);
 	free(device);
 }
@@ -110,7 +119,8 @@ struct hr_context *hr_device_find_context(struct hr_device *device, uint32_t id)
 	return NULL;
 }
 
-int hr_device_create_context(struct hr_device *device, uint32_t id, const struct hr_capset *capset)
+int hr_device_create_context(struct hr_device *device, uint32_t id, const struct hr_capset *capset,
+			     const char *name)
 {
 	if (hr_device_find_context(device, id)) {
 		return -EEXIST;
@@ -119,7 +129,7 @@ int hr_device_create_context(struct hr_device *device, uint32_t id, const struct
 		return -ENOSPC;
 	}
 	struct hr_context *context;
-	int ret = capset->create(device, &context);
+	int ret = capset->create(capset, device, id, name, &context);
 	if (ret < 0) {
 		return ret;
 	}

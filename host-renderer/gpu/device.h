@@ -17,8 +17,10 @@
 struct hr_capset;
 struct hr_context;
 struct hr_host;
+struct hr_render_worker;
 struct hr_request;
 struct hr_resource;
+struct wk_region;
 
 #define HR_CONTEXT_BUCKETS 256
 #define HR_RESOURCE_BUCKETS 1024
@@ -38,6 +40,10 @@ struct hr_frontend_ops {
 	/* The guest's memory: where [address, address + len) is mapped here, all of it, until the next
 	 * request; or NULL if it is not guest memory. NULL: the guest's memory comes as fds. */
 	void *(*guest_memory)(void *data, uint64_t address, uint64_t len);
+	/* The guest's memory, for a worker: up to max regions and their fds (borrowed). Returns how many
+	 * there are. NULL: workers don't see the guest's memory. */
+	uint32_t (*guest_regions)(void *data, struct wk_region *ret_regions, int *ret_fds,
+				  uint32_t max);
 	/* Show a resource at an offset of the host-visible window: it gets zeroed memory there
 	 * (in_window), or its own is shown. Returns 0; -EINPROGRESS: hr_device_mapped() follows;
 	 * -EINVAL the offset; -ENOSPC; else -errno. NULL: the answer to RESOURCE_MAP_BLOB carries
@@ -71,6 +77,12 @@ struct hr_device {
 	 * no guest program can take all. Channels may each have one POLL waiting; the rest is shared. */
 	uint32_t n_channels, max_channels;
 	uint32_t n_shared_fences, max_shared_fences;
+	struct wl_list ordered;	 /* hr_fence.order_link */
+	struct wl_list deferred; /* see defer.h */
+	uint32_t n_deferred;
+	bool running_deferred;
+	struct wl_list workers;		      /* hr_render_worker.link */
+	struct hr_render_worker *main_worker; /* NULL: none yet, or not any more */
 	bool push_full;	  /* the front end wants no more packets until hr_device_resume() */
 	bool paused;	  /* the guest's memory is not to be written until hr_device_resume() */
 	uint8_t *scratch; /* HR_SCRATCH_BYTES, for use within one function */
@@ -118,8 +130,10 @@ void hr_device_respond(struct hr_device *device, const struct virtio_gpu_ctrl_hd
 /** Find a context by id. NULL if there is none. */
 struct hr_context *hr_device_find_context(struct hr_device *device, uint32_t id);
 
-/** Make a context of a capset. Returns 0; -EEXIST; -ENOSPC limit; else -errno. */
-int hr_device_create_context(struct hr_device *device, uint32_t id, const struct hr_capset *capset);
+/** Make a context of a capset. name: the guest's for it. Returns 0; -EEXIST; -ENOSPC limit; else
+ * -errno. */
+int hr_device_create_context(struct hr_device *device, uint32_t id, const struct hr_capset *capset,
+			     const char *name);
 
 /** Destroy a context. */
 void hr_device_destroy_context(struct hr_context *context);

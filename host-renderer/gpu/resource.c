@@ -9,6 +9,7 @@
 #include "device.h"
 #include "fd.h"
 #include "limits.h"
+#include "render.h"
 
 static struct wl_list *bucket(struct hr_device *device, uint32_t id)
 {
@@ -30,6 +31,7 @@ struct hr_resource *hr_resource_create_take(struct hr_device *device, uint32_t i
 	resource->fresh = memory->fresh;
 	resource->map_info = memory->map_info;
 	wl_list_init(&resource->attachments);
+	wl_list_init(&resource->knowers);
 	wl_list_insert(bucket(device, id), &resource->link);
 	device->n_resources++;
 	return resource;
@@ -114,6 +116,7 @@ struct hr_resource *hr_resource_unref(struct hr_resource *resource)
 	if (resource->mapped && device->frontend.ops->unmap) {
 		device->frontend.ops->unmap(device->frontend.data, resource);
 	}
+	hr_render_forget(resource);
 	device->n_resources--;
 	device->host_bytes -= resource->charged;
 	hr_pages_finish(device, &resource->pages);

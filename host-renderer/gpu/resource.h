@@ -20,6 +20,23 @@ struct hr_context;
 struct hr_device;
 struct hr_memory;
 
+/** Whose the memory is. */
+enum hr_gpu_state {
+	HR_GPU_NONE,	/* ours */
+	HR_GPU_PRIVATE, /* the worker's */
+	HR_GPU_ASKED,	/* the worker's, who was asked for it */
+	HR_GPU_SHARED,	/* the worker's, and memory_fd */
+	HR_GPU_FAILED,	/* it can't be had */
+};
+
+/** How an image of VirGL's lies in its memory. */
+struct hr_layout {
+	uint32_t n_planes; /* 0: not known, or no image */
+	uint32_t fourcc;
+	uint32_t strides[4], offsets[4]; /* bytes */
+	uint64_t modifier;
+};
+
 /** A resource. */
 struct hr_resource {
 	struct wl_list link; /* hr_device.resources; self-linked once the id is gone */
@@ -43,6 +60,11 @@ struct hr_resource {
 	bool mapped, has_uuid;
 	uint8_t uuid[16];
 	struct wl_list attachments; /* hr_attachment.resource_link */
+	/* Of the GPU's, see render.h. */
+	enum hr_gpu_state gpu;
+	bool dmabuf;		 /* memory_fd is a dma-buf */
+	struct hr_layout layout; /* once it is HR_GPU_SHARED */
+	struct wl_list knowers;	 /* the workers that know it */
 };
 
 /** A resource that a context may use. */

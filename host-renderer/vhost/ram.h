@@ -19,6 +19,9 @@ struct hr_ram_region {
 	uint8_t *base; /* where it is here */
 	void *map;     /* of map_bytes, whole pages, around it */
 	size_t map_bytes;
+	int fd; /* the file, owned, and where it is there */
+	uint64_t file_offset;
+	uint64_t device, inode; /* of the file */
 };
 
 /** All of it. All zero is: none. Owns the mappings. */
@@ -27,8 +30,9 @@ struct hr_ram {
 	size_t n_regions;
 };
 
-/** Replace the memory by the table's. fds: n of them, borrowed. Nothing changes on failure.
- * Returns 0; -EINVAL the table makes no sense, or a file is too short; else -errno. */
+/** Replace the memory by the table's. fds: n of them, borrowed. What is there already stays where it is;
+ * what is a dma-buf (a GPU's memory that a VMM shows in the window) is left out. Nothing changes on
+ * failure. Returns 0; -EINVAL the table makes no sense, or a file is too short; else -errno. */
 int hr_ram_set(struct hr_ram *ram, const struct vu_mem_table *table, const int *fds, size_t n);
 
 /** Unmap everything. */

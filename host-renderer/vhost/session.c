@@ -10,6 +10,8 @@
 
 #include "../gpu/context.h"
 #include "../gpu/device.h"
+#include "../gpu/gpu.h"
+#include "../gpu/render.h"
 #include "../gpu/resource.h"
 #include "../wayland/context.h"
 #include "fd.h"
@@ -27,9 +29,6 @@
 #define PROTOCOL_FEATURES                                                                          \
 	(VU_PROTOCOL_F_MQ | VU_PROTOCOL_F_REPLY_ACK | VU_PROTOCOL_F_BACKEND_REQ |                  \
 	 VU_PROTOCOL_F_CONFIG | VU_PROTOCOL_F_BACKEND_SEND_FD | VU_PROTOCOL_F_SHMEM)
-
-static const struct hr_capset *const capsets[] = {&hr_wayland_capset};
-#define N_CAPSETS (sizeof(capsets) / sizeof(capsets[0]))
 
 static void on_reap(void *data)
 {
@@ -68,6 +67,22 @@ static void *guest_memory(void *data, uint64_t address, uint64_t len)
 	return hr_ram_guest(&session->ram, address, len);
 }
 
+static uint32_t guest_regions(void *data, struct wk_region *ret_regions, int *ret_fds, uint32_t max)
+{
+	const struct hr_session *session = data;
+	uint32_t n = 0;
+	for (; n < session->ram.n_regions && n < max; n++) {
+		const struct hr_ram_region *region = &session->ram.regions[n];
+		ret_regions[n] = (struct wk_region){
+			.address = region->guest_address,
+			.bytes = region->bytes,
+			.offset = region->file_offset,
+		};
+		ret_fds[n] = region->fd;
+	}
+	return n;
+}
+
 static int map(void *data, struct hr_resource *resource, uint64_t offset,
 	       const struct hr_request *request)
 {
@@ -84,6 +99,7 @@ static void unmap(void *data, struct hr_resource *resource)
 static const struct hr_frontend_ops frontend_ops = {
 	.complete = complete,
 	.guest_memory = guest_memory,
+	.guest_regions = guest_regions,
 	.map = map,
 	.unmap = unmap,
 };
@@ -108,7 +124,8 @@ static int make_device(struct hr_session *session)
 		.data = session,
 		.extensions = XD_EXT_PIPE_CREDIT,
 	};
-	session->shared.device = hr_device_create(session->host, &frontend, capsets, N_CAPSETS);
+	session->shared.device =
+		hr_device_create(session->host, &frontend, session->capsets, session->n_capsets);
 	if (!session->shared.device) {
 		return -ENOMEM;
 	}
@@ -259,6 +276,9 @@ static int set_mem_table(struct hr_session *session)
 	for (int i = 0; i < HR_N_QUEUES; i++) {
 		hr_queue_relocate(&session->queues[i]);
 	}
+	if (session->shared.device) {
+		hr_render_update_memory(session->shared.device);
+	}
 	return 0;
 }
 
@@ -384,7 +404,7 @@ static int set_backend_req_fd(struct hr_session *session)
 
 static int get_config(struct hr_session *session)
 {
-	const struct virtio_gpu_config config = {.num_capsets = N_CAPSETS};
+	const struct virtio_gpu_config config = {.num_capsets = session->n_capsets};
 	const struct vu_config *asked = &session->message.payload.config;
 	uint32_t size = session->message.header.size;
 	if (size < 12 || asked->size != size - 12 || asked->offset > VU_MAX_CONFIG_BYTES ||
@@ -539,6 +559,10 @@ int hr_session_create_take(struct hr_host *host, const struct hr_window_options 
 	session->socket_fd = -1;
 	session->gone = gone;
 	session->data = data;
+	session->capsets[session->n_capsets++] = &hr_wayland_capset;
+	for (uint32_t i = 0; host->gpu && i < host->gpu->n_capsets; i++) {
+		session->capsets[session->n_capsets++] = host->gpu->capsets[i];
+	}
 	session->shared = (struct hr_queue_shared){
 		.loop = host->loop,
 		.ram = &session->ram,

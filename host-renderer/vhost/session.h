@@ -8,11 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../gpu/context.h"
 #include "message.h"
 #include "queue.h"
 #include "ram.h"
 #include "window.h"
 
+struct hr_capset;
 struct hr_device;
 struct hr_host;
 
@@ -29,6 +31,8 @@ struct hr_session {
 	void *data;
 	struct hr_message message; /* on its way in */
 	uint64_t features, protocol_features;
+	const struct hr_capset *capsets[1 + HR_MAX_CAPSETS]; /* the channel's, and the GPU's */
+	uint32_t n_capsets;
 	struct hr_ram ram;
 	struct hr_window window;
 	struct hr_queue_shared shared; /* shared.device: the device, from the driver's start on */

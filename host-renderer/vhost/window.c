@@ -318,7 +318,7 @@ static int map_in_arena(struct hr_window *window, struct hr_resource *resource, 
 static int file_to_show(struct hr_resource *resource)
 {
 	int ret = hr_resource_need_memory(resource);
-	if (ret < 0 || resource->fresh) {
+	if (ret < 0 || resource->fresh || resource->gpu == HR_GPU_SHARED) {
 		return ret < 0 ? ret : br_fd_dup(resource->memory_fd);
 	}
 	int fd = hr_memory_create(pages_of(resource) * PAGE);

@@ -428,8 +428,12 @@ static const struct hr_context_ops context_ops = {
 	.resume = context_resume,
 };
 
-static int context_create(struct hr_device *device, struct hr_context **ret_context)
+static int context_create(const struct hr_capset *capset, struct hr_device *device, uint32_t id,
+			  const char *name, struct hr_context **ret_context)
 {
+	(void)capset;
+	(void)id;
+	(void)name;
 	(void)device;
 	struct hr_wl_context *context = calloc(1, sizeof(*context));
 	if (!context) {
@@ -446,8 +450,10 @@ static int context_create(struct hr_device *device, struct hr_context **ret_cont
 	return 0;
 }
 
-static void fill_capset(const struct hr_device *device, void *ret_capset)
+static void fill_capset(const struct hr_capset *kind, const struct hr_device *device,
+			void *ret_capset)
 {
+	(void)kind;
 	const struct xd_capset_ext capset = {
 		.base = {.version = 1, .supported_channels = 1 << XD_CHANNEL_WAYLAND},
 		.magic = XD_CAPSET_MAGIC,

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct wl_event_loop;
+struct hr_gpu;
 struct hr_policy;
 struct hr_upstream;
 
@@ -15,6 +16,7 @@ struct hr_upstream;
 struct hr_host {
 	struct wl_event_loop *loop;
 	const struct hr_policy *policy; /* globals, marks */
+	const struct hr_gpu *gpu;	/* NULL: no GPU work is offered */
 	struct hr_upstream *upstream;	/* connections to the compositor, security context */
 	uint32_t next_client;		/* number of the next client, from 1 */
 	uint32_t client_count;

@@ -465,8 +465,12 @@ static void context_destroy(struct hr_context *base)
 	free(context);
 }
 
-static int context_create(struct hr_device *device, struct hr_context **ret_context)
+static int context_create(const struct hr_capset *kind, struct hr_device *device, uint32_t id,
+			  const char *name, struct hr_context **ret_context)
 {
+	(void)kind;
+	(void)id;
+	(void)name;
 	static const struct hr_context_ops ops = {
 		.destroy = context_destroy,
 		.submit = context_submit,
@@ -487,8 +491,10 @@ static int context_create(struct hr_device *device, struct hr_context **ret_cont
 	return 0;
 }
 
-static void fill_capset(const struct hr_device *device, void *ret_capset)
+static void fill_capset(const struct hr_capset *kind, const struct hr_device *device,
+			void *ret_capset)
 {
+	(void)kind;
 	const struct xd_capset capset = {.version = 1,
 					 .supported_channels = 1 << XD_CHANNEL_WAYLAND};
 	(void)device;
