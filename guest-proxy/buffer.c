@@ -5,67 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "format.h"
 #include "transport.h"
-
-#define FOURCC(a, b, c, d)                                                                         \
-	((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
-
-static const struct format_size {
-	uint32_t format;
-	uint32_t bytes;
-} format_sizes[] = {
-	{0, 4}, /* wl_shm's own number of ARGB8888 */
-	{1, 4}, /* and of XRGB8888 */
-	{FOURCC('X', 'B', '2', '4'), 4},
-	{FOURCC('A', 'B', '2', '4'), 4},
-	{FOURCC('R', 'X', '2', '4'), 4},
-	{FOURCC('R', 'A', '2', '4'), 4},
-	{FOURCC('B', 'X', '2', '4'), 4},
-	{FOURCC('B', 'A', '2', '4'), 4},
-	{FOURCC('X', 'R', '3', '0'), 4},
-	{FOURCC('A', 'R', '3', '0'), 4},
-	{FOURCC('X', 'B', '3', '0'), 4},
-	{FOURCC('A', 'B', '3', '0'), 4},
-	{FOURCC('R', 'X', '3', '0'), 4},
-	{FOURCC('R', 'A', '3', '0'), 4},
-	{FOURCC('B', 'X', '3', '0'), 4},
-	{FOURCC('B', 'A', '3', '0'), 4},
-	{FOURCC('R', 'G', '2', '4'), 3},
-	{FOURCC('B', 'G', '2', '4'), 3},
-	{FOURCC('R', 'G', '1', '6'), 2},
-	{FOURCC('B', 'G', '1', '6'), 2},
-	{FOURCC('X', 'R', '1', '5'), 2},
-	{FOURCC('A', 'R', '1', '5'), 2},
-	{FOURCC('X', 'B', '1', '5'), 2},
-	{FOURCC('A', 'B', '1', '5'), 2},
-	{FOURCC('X', 'R', '1', '2'), 2},
-	{FOURCC('A', 'R', '1', '2'), 2},
-	{FOURCC('X', 'B', '1', '2'), 2},
-	{FOURCC('A', 'B', '1', '2'), 2},
-	{FOURCC('C', '8', ' ', ' '), 1},
-	{FOURCC('R', '8', ' ', ' '), 1},
-	{FOURCC('R', '1', '6', ' '), 2},
-	{FOURCC('G', 'R', '8', '8'), 2},
-	{FOURCC('R', 'G', '8', '8'), 2},
-	{FOURCC('X', 'R', '4', '8'), 8},
-	{FOURCC('A', 'R', '4', '8'), 8},
-	{FOURCC('X', 'B', '4', '8'), 8},
-	{FOURCC('A', 'B', '4', '8'), 8},
-	{FOURCC('X', 'R', '4', 'H'), 8},
-	{FOURCC('A', 'R', '4', 'H'), 8},
-	{FOURCC('X', 'B', '4', 'H'), 8},
-	{FOURCC('A', 'B', '4', 'H'), 8},
-};
-
-uint32_t gp_format_bytes(uint32_t format)
-{
-	for (size_t i = 0; i < sizeof(format_sizes) / sizeof(format_sizes[0]); i++) {
-		if (format_sizes[i].format == format) {
-			return format_sizes[i].bytes;
-		}
-	}
-	return 0;
-}
 
 bool gp_buffer_geometry_valid(const struct gp_buffer_geometry *geometry, uint64_t pool_bytes)
 {
@@ -81,7 +22,7 @@ uint64_t gp_buffer_bytes(const struct gp_buffer_geometry *geometry, uint64_t poo
 {
 	uint64_t bytes = (uint64_t)geometry->stride * (uint64_t)geometry->height;
 	uint64_t rest = pool_bytes - (uint64_t)geometry->offset;
-	if (gp_format_bytes(geometry->format) == 0) {
+	if (br_format_bytes(geometry->format) == 0) {
 		/* More planes may follow, of up to the size of the first and up to three in all. */
 		bytes = bytes * 3 < rest ? bytes * 3 : rest;
 	}
@@ -146,7 +87,7 @@ static int copy_whole(struct gp_buffer *buffer)
 	return copy(buffer, rows);
 }
 
-static int copy_rect(struct gp_buffer *buffer, const struct gp_rect *rect, uint32_t pixel_bytes)
+static int copy_rect(struct gp_buffer *buffer, const struct br_rect *rect, uint32_t pixel_bytes)
 {
 	uint32_t stride = (uint32_t)buffer->geometry.stride;
 	struct gp_rows rows = {
@@ -167,21 +108,21 @@ static int copy_rect(struct gp_buffer *buffer, const struct gp_rect *rect, uint3
 int gp_buffer_sync(struct gp_buffer *buffer)
 {
 	const struct gp_buffer_geometry *g = &buffer->geometry;
-	const struct gp_rect all = {0, 0, g->width, g->height};
-	uint32_t pixel_bytes = gp_format_bytes(g->format);
+	const struct br_rect all = {0, 0, g->width, g->height};
+	uint32_t pixel_bytes = br_format_bytes(g->format);
 	bool rows_fit = (uint64_t)g->width * pixel_bytes <= (uint64_t)g->stride;
 	int ret = 0;
 	if (buffer->whole || (buffer->damage.count > 0 && (pixel_bytes == 0 || !rows_fit))) {
 		ret = copy_whole(buffer);
 	} else {
 		for (uint32_t i = 0; ret == 0 && i < buffer->damage.count; i++) {
-			struct gp_rect rect = gp_rect_intersect(&buffer->damage.rects[i], &all);
-			if (!gp_rect_empty(&rect)) {
+			struct br_rect rect = br_rect_intersect(&buffer->damage.rects[i], &all);
+			if (!br_rect_empty(&rect)) {
 				ret = copy_rect(buffer, &rect, pixel_bytes);
 			}
 		}
 	}
 	buffer->whole = false;
-	gp_damage_clear(&buffer->damage);
+	br_damage_clear(&buffer->damage);
 	return buffer->mapping->broken ? -EFAULT : ret;
 }

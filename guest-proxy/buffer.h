@@ -39,7 +39,7 @@ struct gp_buffer {
 	struct gp_stats *stats;
 	struct br_object *object; /* its wl_buffer */
 	bool whole;		  /* everything may differ, damage does not count */
-	struct gp_damage damage;  /* what differs, in pixels */
+	struct br_damage damage;  /* what differs, in pixels */
 	void *surface;		  /* the one it was attached to last; may be NULL */
 	struct wl_list link;	  /* gp_surface.buffers; on itself while surface is NULL */
 };
@@ -65,9 +65,5 @@ struct gp_blob *gp_buffer_destroy(struct gp_buffer *buffer);
 /** Copy what differs to the host's side, and note that nothing differs any more.
  * Returns 0; -EFAULT the client's file is shorter than its pool; else -errno, the host can't be reached. */
 int gp_buffer_sync(struct gp_buffer *buffer);
-
-/** Bytes per pixel of a format with a single plane of whole pixels; 0 for all others. Source:
- * wl_shm.format, drm_fourcc.h. */
-uint32_t gp_format_bytes(uint32_t format);
 
 #endif

@@ -22,7 +22,7 @@ struct gp_surface {
 	struct gp_buffer *current; /* may be NULL */
 	struct gp_buffer *pending; /* may be NULL: of attach */
 	bool attached;		   /* pending counts */
-	struct gp_damage surface_damage, buffer_damage;
+	struct br_damage surface_damage, buffer_damage;
 	int32_t scale;
 	uint32_t transform;
 	bool view_changed;
@@ -119,8 +119,8 @@ enum br_verdict gp_hook_wl_surface_damage(struct br_relay *relay, struct br_msg 
 {
 	struct gp_surface *surface = mirrored_surface(relay, msg);
 	if (surface != NULL) {
-		struct gp_rect rect = gp_rect_make(args->x, args->y, args->width, args->height);
-		gp_damage_add(&surface->surface_damage, &rect);
+		struct br_rect rect = br_rect_make(args->x, args->y, args->width, args->height);
+		br_damage_add(&surface->surface_damage, &rect);
 	}
 	return BR_FORWARD;
 }
@@ -131,8 +131,8 @@ enum br_verdict gp_hook_wl_surface_damage_buffer(
 {
 	struct gp_surface *surface = mirrored_surface(relay, msg);
 	if (surface != NULL) {
-		struct gp_rect rect = gp_rect_make(args->x, args->y, args->width, args->height);
-		gp_damage_add(&surface->buffer_damage, &rect);
+		struct br_rect rect = br_rect_make(args->x, args->y, args->width, args->height);
+		br_damage_add(&surface->buffer_damage, &rect);
 	}
 	return BR_FORWARD;
 }
@@ -253,16 +253,16 @@ static void follow(struct gp_surface *surface, struct gp_buffer *buffer)
 /* What the commit damages, in pixels of the buffer that it shows. Returns false if that can't be
  * said but as "all". */
 static bool frame_damage(const struct gp_surface *surface, const struct gp_buffer *buffer,
-			 struct gp_damage *frame)
+			 struct br_damage *frame)
 {
-	const struct gp_view view = {
+	const struct br_view view = {
 		.scale = surface->scale,
 		.transform = surface->transform,
 		.width = buffer->geometry.width,
 		.height = buffer->geometry.height,
 	};
-	const struct gp_rect bounds = {0, 0, view.width, view.height};
-	gp_damage_clear(frame);
+	const struct br_rect bounds = {0, 0, view.width, view.height};
+	br_damage_clear(frame);
 	if (surface->view_changed) {
 		return false;
 	}
@@ -270,10 +270,10 @@ static bool frame_damage(const struct gp_surface *surface, const struct gp_buffe
 	    (surface->has_source || surface->has_destination)) {
 		return false;
 	}
-	gp_damage_add_all(frame, &surface->buffer_damage, &bounds);
+	br_damage_add_all(frame, &surface->buffer_damage, &bounds);
 	for (uint32_t i = 0; i < surface->surface_damage.count; i++) {
-		struct gp_rect rect = gp_view_to_buffer(&view, &surface->surface_damage.rects[i]);
-		gp_damage_add(frame, &rect);
+		struct br_rect rect = br_view_to_buffer(&view, &surface->surface_damage.rects[i]);
+		br_damage_add(frame, &rect);
 	}
 	return true;
 }
@@ -281,17 +281,17 @@ static bool frame_damage(const struct gp_surface *surface, const struct gp_buffe
 /* Note in each buffer that the surface follows what it now lacks. shown may be NULL. */
 static void accumulate(struct gp_surface *surface, const struct gp_buffer *shown)
 {
-	struct gp_damage frame;
+	struct br_damage frame;
 	bool known = shown != NULL && frame_damage(surface, shown, &frame);
 	struct gp_buffer *buffer;
 	wl_list_for_each (buffer, &surface->buffers, link) {
-		const struct gp_rect bounds = {0, 0, buffer->geometry.width,
+		const struct br_rect bounds = {0, 0, buffer->geometry.width,
 					       buffer->geometry.height};
 		if (!known || buffer->geometry.width != shown->geometry.width ||
 		    buffer->geometry.height != shown->geometry.height) {
 			buffer->whole = true;
 		} else if (!buffer->whole) {
-			gp_damage_add_all(&buffer->damage, &frame, &bounds);
+			br_damage_add_all(&buffer->damage, &frame, &bounds);
 		}
 	}
 }
@@ -317,8 +317,8 @@ enum br_verdict gp_hook_wl_surface_commit(struct br_relay *relay, struct br_msg 
 	surface->pending = NULL;
 	surface->attached = false;
 	surface->view_changed = false;
-	gp_damage_clear(&surface->surface_damage);
-	gp_damage_clear(&surface->buffer_damage);
+	br_damage_clear(&surface->surface_damage);
+	br_damage_clear(&surface->buffer_damage);
 	if ((fresh || damaged) && shown != NULL && !gp_buffer_sync_or_fail(relay, shown)) {
 		return BR_DROP;
 	}

@@ -20,7 +20,7 @@ static int32_t pick(int32_t below)
 	return (int32_t)((random_state >> 8) % (uint32_t)below);
 }
 
-static void paint(uint8_t *pixels, const struct gp_rect *rect)
+static void paint(uint8_t *pixels, const struct br_rect *rect)
 {
 	for (int32_t y = rect->y0; y < rect->y1; y++) {
 		for (int32_t x = rect->x0; x < rect->x1; x++) {
@@ -32,14 +32,14 @@ static void paint(uint8_t *pixels, const struct gp_rect *rect)
 TEST(covers_exactly_what_was_added)
 {
 	for (int round = 0; round < 200; round++) {
-		struct gp_damage damage = {0};
+		struct br_damage damage = {0};
 		uint8_t wanted[SIDE * SIDE] = {0}, got[SIDE * SIDE] = {0};
 		int adds = 1 + pick(BR_LIMIT_DAMAGE_RECTS);
 		for (int i = 0; i < adds; i++) {
 			int32_t x = pick(SIDE), y = pick(SIDE);
-			struct gp_rect rect =
-				gp_rect_make(x, y, pick(SIDE - x + 1), pick(SIDE - y + 1));
-			gp_damage_add(&damage, &rect);
+			struct br_rect rect =
+				br_rect_make(x, y, pick(SIDE - x + 1), pick(SIDE - y + 1));
+			br_damage_add(&damage, &rect);
 			paint(wanted, &rect);
 		}
 		for (uint32_t i = 0; i < damage.count; i++) {
@@ -51,13 +51,13 @@ TEST(covers_exactly_what_was_added)
 
 TEST(joins_and_contains)
 {
-	struct gp_damage damage = {0};
-	struct gp_rect left = {0, 0, 4, 4}, right = {4, 0, 8, 4}, below = {0, 4, 8, 9};
-	struct gp_rect inside = {2, 2, 6, 6};
-	gp_damage_add(&damage, &left);
-	gp_damage_add(&damage, &right);
-	gp_damage_add(&damage, &below);
-	gp_damage_add(&damage, &inside);
+	struct br_damage damage = {0};
+	struct br_rect left = {0, 0, 4, 4}, right = {4, 0, 8, 4}, below = {0, 4, 8, 9};
+	struct br_rect inside = {2, 2, 6, 6};
+	br_damage_add(&damage, &left);
+	br_damage_add(&damage, &right);
+	br_damage_add(&damage, &below);
+	br_damage_add(&damage, &inside);
 	CHECK_INT(damage.count, 1);
 	CHECK_INT(damage.rects[0].x1, 8);
 	CHECK_INT(damage.rects[0].y1, 9);
@@ -65,10 +65,10 @@ TEST(joins_and_contains)
 
 TEST(too_many_become_their_bounding_box)
 {
-	struct gp_damage damage = {0};
+	struct br_damage damage = {0};
 	for (int32_t i = 0; i <= BR_LIMIT_DAMAGE_RECTS; i++) {
-		struct gp_rect rect = gp_rect_make(i * 10, i * 7, 2, 2);
-		gp_damage_add(&damage, &rect);
+		struct br_rect rect = br_rect_make(i * 10, i * 7, 2, 2);
+		br_damage_add(&damage, &rect);
 	}
 	CHECK_INT(damage.count, 1);
 	CHECK_INT(damage.rects[0].x0, 0);
@@ -79,13 +79,13 @@ TEST(too_many_become_their_bounding_box)
 
 TEST(hostile_numbers)
 {
-	const struct gp_view view = {.scale = INT32_MAX, .transform = 1, .width = 10, .height = 20};
-	struct gp_rect all = gp_rect_make(INT32_MIN, INT32_MIN, INT32_MAX, INT32_MAX);
-	struct gp_rect far = gp_rect_make(INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX);
-	struct gp_rect none = gp_rect_make(5, 5, -1, 3);
-	CHECK(gp_rect_empty(&none));
-	CHECK(gp_rect_empty(&far));
-	all = gp_view_to_buffer(&view, &all);
+	const struct br_view view = {.scale = INT32_MAX, .transform = 1, .width = 10, .height = 20};
+	struct br_rect all = br_rect_make(INT32_MIN, INT32_MIN, INT32_MAX, INT32_MAX);
+	struct br_rect far = br_rect_make(INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX);
+	struct br_rect none = br_rect_make(5, 5, -1, 3);
+	CHECK(br_rect_empty(&none));
+	CHECK(br_rect_empty(&far));
+	all = br_view_to_buffer(&view, &all);
 	CHECK(all.x0 >= 0 && all.y0 >= 0 && all.x1 <= 10 && all.y1 <= 20);
 }
 
@@ -101,9 +101,9 @@ TEST(transforms)
 		{6, 4, 4, 0}, {4, 6, 0, 1}, {6, 4, 1, 3}, {4, 6, 3, 4},
 	};
 	for (uint32_t i = 0; i < 8; i++) {
-		const struct gp_view view = {1, i, wanted[i].width, wanted[i].height};
-		const struct gp_rect pixel = {1, 0, 2, 1};
-		struct gp_rect got = gp_view_to_buffer(&view, &pixel);
+		const struct br_view view = {1, i, wanted[i].width, wanted[i].height};
+		const struct br_rect pixel = {1, 0, 2, 1};
+		struct br_rect got = br_view_to_buffer(&view, &pixel);
 		CHECK_INT(got.x0, wanted[i].x);
 		CHECK_INT(got.y0, wanted[i].y);
 		CHECK_INT(got.x1, wanted[i].x + 1);
@@ -113,9 +113,9 @@ TEST(transforms)
 
 TEST(scale)
 {
-	const struct gp_view view = {3, 0, 30, 30};
-	const struct gp_rect rect = {1, 2, 4, 100};
-	struct gp_rect got = gp_view_to_buffer(&view, &rect);
+	const struct br_view view = {3, 0, 30, 30};
+	const struct br_rect rect = {1, 2, 4, 100};
+	struct br_rect got = br_view_to_buffer(&view, &rect);
 	CHECK_INT(got.x0, 3);
 	CHECK_INT(got.y0, 6);
 	CHECK_INT(got.x1, 12);

@@ -19,35 +19,35 @@ static int32_t max_i32(int32_t a, int32_t b)
 	return a > b ? a : b;
 }
 
-struct gp_rect gp_rect_make(int32_t x, int32_t y, int32_t width, int32_t height)
+struct br_rect br_rect_make(int32_t x, int32_t y, int32_t width, int32_t height)
 {
 	if (width <= 0 || height <= 0) {
-		return (struct gp_rect){0};
+		return (struct br_rect){0};
 	}
-	return (struct gp_rect){x, y, clamp_i32((int64_t)x + width),
+	return (struct br_rect){x, y, clamp_i32((int64_t)x + width),
 				clamp_i32((int64_t)y + height)};
 }
 
-struct gp_rect gp_rect_intersect(const struct gp_rect *a, const struct gp_rect *b)
+struct br_rect br_rect_intersect(const struct br_rect *a, const struct br_rect *b)
 {
-	struct gp_rect both = {
+	struct br_rect both = {
 		max_i32(a->x0, b->x0),
 		max_i32(a->y0, b->y0),
 		min_i32(a->x1, b->x1),
 		min_i32(a->y1, b->y1),
 	};
-	return gp_rect_empty(&both) ? (struct gp_rect){0} : both;
+	return br_rect_empty(&both) ? (struct br_rect){0} : both;
 }
 
-static bool contains(const struct gp_rect *outer, const struct gp_rect *inner)
+static bool contains(const struct br_rect *outer, const struct br_rect *inner)
 {
 	return outer->x0 <= inner->x0 && outer->y0 <= inner->y0 && outer->x1 >= inner->x1 &&
 	       outer->y1 >= inner->y1;
 }
 
-static struct gp_rect bounding_box(const struct gp_rect *a, const struct gp_rect *b)
+static struct br_rect bounding_box(const struct br_rect *a, const struct br_rect *b)
 {
-	return (struct gp_rect){
+	return (struct br_rect){
 		min_i32(a->x0, b->x0),
 		min_i32(a->y0, b->y0),
 		max_i32(a->x1, b->x1),
@@ -56,7 +56,7 @@ static struct gp_rect bounding_box(const struct gp_rect *a, const struct gp_rect
 }
 
 /* Side by side, or one upon the other, so that the bounding box holds nothing else. */
-static bool joins(const struct gp_rect *a, const struct gp_rect *b)
+static bool joins(const struct br_rect *a, const struct br_rect *b)
 {
 	if (a->y0 == b->y0 && a->y1 == b->y1) {
 		return a->x0 <= b->x1 && b->x0 <= a->x1;
@@ -64,14 +64,14 @@ static bool joins(const struct gp_rect *a, const struct gp_rect *b)
 	return a->x0 == b->x0 && a->x1 == b->x1 && a->y0 <= b->y1 && b->y0 <= a->y1;
 }
 
-void gp_damage_add(struct gp_damage *damage, const struct gp_rect *rect)
+void br_damage_add(struct br_damage *damage, const struct br_rect *rect)
 {
-	struct gp_rect add = *rect;
-	if (gp_rect_empty(&add)) {
+	struct br_rect add = *rect;
+	if (br_rect_empty(&add)) {
 		return;
 	}
 	for (uint32_t i = 0; i < damage->count;) {
-		struct gp_rect *old = &damage->rects[i];
+		struct br_rect *old = &damage->rects[i];
 		if (contains(old, &add)) {
 			return;
 		}
@@ -96,19 +96,19 @@ void gp_damage_add(struct gp_damage *damage, const struct gp_rect *rect)
 	damage->rects[damage->count++] = add;
 }
 
-void gp_damage_add_all(struct gp_damage *damage, const struct gp_damage *other,
-		       const struct gp_rect *bounds)
+void br_damage_add_all(struct br_damage *damage, const struct br_damage *other,
+		       const struct br_rect *bounds)
 {
 	for (uint32_t i = 0; i < other->count; i++) {
-		struct gp_rect rect = gp_rect_intersect(&other->rects[i], bounds);
-		gp_damage_add(damage, &rect);
+		struct br_rect rect = br_rect_intersect(&other->rects[i], bounds);
+		br_damage_add(damage, &rect);
 	}
 }
 
 /* Where a corner of the surface lies in the buffer, all in buffer pixels before cutting. The
  * transform says how the buffer's content was turned, counter-clockwise, against the surface; the
  * flipped ones mirror around the vertical axis first. Source: wl_output.transform. */
-static void corner_to_buffer(const struct gp_view *view, int64_t sx, int64_t sy, int64_t *ret_x,
+static void corner_to_buffer(const struct br_view *view, int64_t sx, int64_t sy, int64_t *ret_x,
 			     int64_t *ret_y)
 {
 	int64_t w = view->width, h = view->height; /* of the buffer */
@@ -148,18 +148,18 @@ static void corner_to_buffer(const struct gp_view *view, int64_t sx, int64_t sy,
 	}
 }
 
-struct gp_rect gp_view_to_buffer(const struct gp_view *view, const struct gp_rect *rect)
+struct br_rect br_view_to_buffer(const struct br_view *view, const struct br_rect *rect)
 {
 	int64_t ax, ay, bx, by;
-	const struct gp_rect bounds = {0, 0, view->width, view->height};
+	const struct br_rect bounds = {0, 0, view->width, view->height};
 	int64_t scale = view->scale;
 	corner_to_buffer(view, rect->x0 * scale, rect->y0 * scale, &ax, &ay);
 	corner_to_buffer(view, rect->x1 * scale, rect->y1 * scale, &bx, &by);
-	struct gp_rect out = {
+	struct br_rect out = {
 		clamp_i32(ax < bx ? ax : bx),
 		clamp_i32(ay < by ? ay : by),
 		clamp_i32(ax < bx ? bx : ax),
 		clamp_i32(ay < by ? by : ay),
 	};
-	return gp_rect_intersect(&out, &bounds);
+	return br_rect_intersect(&out, &bounds);
 }
