@@ -51,7 +51,7 @@ struct gp_blob *gp_blob_unref(struct gp_blob *base)
 	wl_list_remove(&blob->link);
 	if (blob->resource != NULL) {
 		gp_resource_destroy(blob->resource);
-	} else {
+	} else if (blob->base.map != NULL) {
 		(void)munmap(blob->base.map, blob->base.size);
 	}
 	free(blob);
@@ -72,6 +72,48 @@ static int handle_written(struct gp_blob *base, const struct gp_rows *rows)
 	return blob->resource != NULL ? gp_resource_transfer(blob->resource, rows) : 0;
 }
 
+/* Takes the resource, in any case. */
+static struct blob *blob_new(struct gp_channel *channel, struct gp_resource *resource)
+{
+	struct blob *blob = calloc(1, sizeof(*blob));
+	if (blob == NULL) {
+		gp_resource_destroy(resource);
+		return NULL;
+	}
+	blob->base = (struct gp_blob){
+		.refs = 1, .res_id = resource->id, .size = resource->size, .map = resource->map};
+	blob->base.written = resource->needs_transfer ? handle_written : NULL;
+	blob->resource = resource;
+	wl_list_insert(&channel->blobs, &blob->link);
+	return blob;
+}
+
+uint64_t gp_channel_render_node(const struct gp_channel *channel)
+{
+	return channel->transport->caps.render_node;
+}
+
+int gp_channel_import(struct gp_channel *channel, int fd, struct gp_blob **ret_blob)
+{
+	struct gp_resource *resource;
+	if (channel->closed || channel->destroyed || !channel->started) {
+		return -ENOTCONN;
+	}
+	if (gp_channel_render_node(channel) == 0) {
+		return -ENODEV;
+	}
+	int ret = gp_resource_import(channel->context, fd, &resource);
+	if (ret < 0) {
+		return ret;
+	}
+	struct blob *blob = blob_new(channel, resource);
+	if (blob == NULL) {
+		return -ENOMEM;
+	}
+	*ret_blob = &blob->base;
+	return 0;
+}
+
 static void handle_created(void *data, int err, struct gp_resource *resource)
 {
 	struct allocation *allocation = data;
@@ -84,20 +126,8 @@ static void handle_created(void *data, int err, struct gp_resource *resource)
 		err = -EACCES;
 	}
 	if (err == 0) {
-		blob = calloc(1, sizeof(*blob));
-		if (blob == NULL) {
-			gp_resource_destroy(resource);
-			err = -ENOMEM;
-		}
-	}
-	if (blob != NULL) {
-		blob->base = (struct gp_blob){.refs = 1,
-					      .res_id = resource->id,
-					      .size = resource->size,
-					      .map = resource->map};
-		blob->base.written = resource->needs_transfer ? handle_written : NULL;
-		blob->resource = resource;
-		wl_list_insert(&channel->blobs, &blob->link);
+		blob = blob_new(channel, resource);
+		err = blob == NULL ? -ENOMEM : 0;
 	}
 	gp_channel_enter(channel);
 	finish(allocation, err, blob != NULL ? &blob->base : NULL);

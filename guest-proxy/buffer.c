@@ -5,20 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dmabuf.h"
 #include "format.h"
 #include "transport.h"
 
-bool gp_buffer_geometry_valid(const struct gp_buffer_geometry *geometry, uint64_t pool_bytes)
-{
-	if (geometry->offset < 0 || geometry->width <= 0 || geometry->height <= 0 ||
-	    geometry->stride < geometry->width) {
-		return false;
-	}
-	uint64_t bytes = (uint64_t)geometry->stride * (uint64_t)geometry->height;
-	return bytes <= INT32_MAX && (uint64_t)geometry->offset + bytes <= pool_bytes;
-}
-
-uint64_t gp_buffer_bytes(const struct gp_buffer_geometry *geometry, uint64_t pool_bytes)
+uint64_t gp_buffer_bytes(const struct br_shm_geometry *geometry, uint64_t pool_bytes)
 {
 	uint64_t bytes = (uint64_t)geometry->stride * (uint64_t)geometry->height;
 	uint64_t rest = pool_bytes - (uint64_t)geometry->offset;
@@ -30,8 +21,7 @@ uint64_t gp_buffer_bytes(const struct gp_buffer_geometry *geometry, uint64_t poo
 }
 
 struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *blob, uint64_t start,
-				   const struct gp_buffer_geometry *geometry,
-				   struct gp_stats *stats)
+				   const struct br_shm_geometry *geometry, struct gp_stats *stats)
 {
 	struct gp_buffer *buffer = calloc(1, sizeof(*buffer));
 	if (buffer == NULL) {
@@ -107,11 +97,15 @@ static int copy_rect(struct gp_buffer *buffer, const struct br_rect *rect, uint3
 
 int gp_buffer_sync(struct gp_buffer *buffer)
 {
-	const struct gp_buffer_geometry *g = &buffer->geometry;
+	const struct br_shm_geometry *g = &buffer->geometry;
 	const struct br_rect all = {0, 0, g->width, g->height};
 	uint32_t pixel_bytes = br_format_bytes(g->format);
 	bool rows_fit = (uint64_t)g->width * pixel_bytes <= (uint64_t)g->stride;
 	int ret = 0;
+	int dmabuf_fd = buffer->mapping->dmabuf_fd;
+	if (dmabuf_fd >= 0) {
+		br_dmabuf_begin_read(dmabuf_fd);
+	}
 	if (buffer->whole || (buffer->damage.count > 0 && (pixel_bytes == 0 || !rows_fit))) {
 		ret = copy_whole(buffer);
 	} else {
@@ -121,6 +115,9 @@ int gp_buffer_sync(struct gp_buffer *buffer)
 				ret = copy_rect(buffer, &rect, pixel_bytes);
 			}
 		}
+	}
+	if (dmabuf_fd >= 0) {
+		br_dmabuf_end_read(dmabuf_fd);
 	}
 	buffer->whole = false;
 	br_damage_clear(&buffer->damage);

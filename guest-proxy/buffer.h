@@ -13,6 +13,7 @@
 #include "channel.h"
 #include "damage.h"
 #include "mapping.h"
+#include "shm.h"
 
 struct br_object;
 
@@ -23,19 +24,12 @@ struct gp_stats {
 	uint64_t clients;     /* ever accepted */
 };
 
-/** Where a buffer lies in its pool. */
-struct gp_buffer_geometry {
-	int32_t offset, stride; /* bytes */
-	int32_t width, height;	/* pixels */
-	uint32_t format;	/* enum wl_shm.format */
-};
-
 /** A mirrored buffer. Owned by its wl_buffer object. */
 struct gp_buffer {
 	struct gp_mapping *mapping; /* one reference */
 	struct gp_blob *blob;	    /* one reference */
 	uint64_t start;		    /* where in the mapping the blob's first byte is */
-	struct gp_buffer_geometry geometry;
+	struct br_shm_geometry geometry;
 	struct gp_stats *stats;
 	struct br_object *object; /* its wl_buffer */
 	bool whole;		  /* everything may differ, damage does not count */
@@ -44,19 +38,15 @@ struct gp_buffer {
 	struct wl_list link;	  /* gp_surface.buffers; on itself while surface is NULL */
 };
 
-/** Check a geometry against a pool of pool_bytes, as libwayland does. */
-bool gp_buffer_geometry_valid(const struct gp_buffer_geometry *geometry, uint64_t pool_bytes);
-
 /** Bytes of a buffer in its pool: of formats with several planes as many as there may be, up to
  * the pool's end. */
-uint64_t gp_buffer_bytes(const struct gp_buffer_geometry *geometry, uint64_t pool_bytes);
+uint64_t gp_buffer_bytes(const struct br_shm_geometry *geometry, uint64_t pool_bytes);
 
 /** Make a buffer with references of its own to both memories; everything differs. The blob mirrors the
  * mapping from byte start on. The geometry was checked against the sizes of both. NULL if memory is
  * out. */
 struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *blob, uint64_t start,
-				   const struct gp_buffer_geometry *geometry,
-				   struct gp_stats *stats);
+				   const struct br_shm_geometry *geometry, struct gp_stats *stats);
 
 /** Leave the surface's list and free. NULL is fine. The blob's reference is handed to the caller,
  * since messages on their way may still name it. */

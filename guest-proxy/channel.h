@@ -28,12 +28,13 @@ struct gp_channel_events {
 	void (*closed)(void *data, const char *reason);
 };
 
-/** Memory that guest and host share: HOST3D blob, mapped here. Reference counted. */
+/** Memory that guest and host share: HOST3D blob, mapped here; or imported, then it is not mapped.
+ * Reference counted. */
 struct gp_blob {
 	uint32_t refs;
 	uint32_t res_id; /* virtio-gpu resource */
 	uint64_t size;	 /* bytes, at least what was asked for, whole pages */
-	uint8_t *map;	 /* size bytes, readable and writable */
+	uint8_t *map;	 /* size bytes, readable and writable; NULL if imported */
 	/* To be called for what was written before the host is told of it; NULL: it sees map itself.
 	 * Returns 0 or -errno. */
 	int (*written)(struct gp_blob *blob, const struct gp_rows *rows);
@@ -68,6 +69,14 @@ typedef void (*gp_blob_done)(void *data, int err, struct gp_blob *blob);
  * is called with -ECANCELED if the channel goes away first. */
 void gp_channel_alloc_blob(struct gp_channel *channel, uint64_t size, gp_blob_done done,
 			   void *data);
+
+/** The number of the guest's device whose dma-bufs can be imported; 0: none, and they are handed on as
+ * fds. */
+uint64_t gp_channel_render_node(const struct gp_channel *channel);
+
+/** Find the memory of the host behind a dma-buf (borrowed) of that device. *ret_blob has one reference.
+ * Returns 0; -ENODEV it is of another device, or the host can't see it; else -errno. */
+int gp_channel_import(struct gp_channel *channel, int fd, struct gp_blob **ret_blob);
 
 struct gp_blob *gp_blob_ref(struct gp_blob *blob);
 /** Drop a reference; the last unmaps and frees the resource. NULL is fine. Returns NULL. */

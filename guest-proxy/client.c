@@ -36,6 +36,7 @@ struct gp_client {
 	struct wl_event_source *source; /* NULL: the program hung up or is gone */
 	uint32_t mask;			/* what source waits for */
 	struct wl_event_source *linger; /* timer; may be NULL */
+	struct wl_event_source *fence;	/* of gp_state.wait_readable; may be NULL */
 	struct br_relay *relay;
 	struct gp_link *host;	    /* may be NULL */
 	struct gp_channel *channel; /* NULL: none, or closed */
@@ -140,6 +141,35 @@ static void handle_wake(struct gp_state *state)
 	client_run(client);
 }
 
+static void unwatch_fence(struct gp_client *client)
+{
+	client->state.waiting = false;
+	if (client->fence != NULL) {
+		wl_event_source_remove(client->fence);
+		client->fence = NULL;
+	}
+}
+
+static int handle_fence(int fd, uint32_t mask, void *data)
+{
+	struct gp_client *client = data;
+	(void)fd;
+	(void)mask;
+	unwatch_fence(client);
+	handle_wake(&client->state);
+	return 0;
+}
+
+static int wait_readable(struct gp_state *state, int fd)
+{
+	struct gp_client *client = wl_container_of(state, client, state);
+	unwatch_fence(client);
+	client->fence = wl_event_loop_add_fd(client->server->loop, fd, WL_EVENT_READABLE,
+					     handle_fence, client);
+	state->waiting = client->fence != NULL;
+	return client->fence != NULL ? 0 : -ENOMEM;
+}
+
 static bool carries_fds(struct gp_state *state)
 {
 	struct gp_client *client = wl_container_of(state, client, state);
@@ -172,8 +202,8 @@ static int handle_socket(int fd, uint32_t mask, void *data)
 static void read_socket(struct gp_client *client)
 {
 	if (!client->readable || client->read_all || client->ending ||
-	    client->state.alloc_state == GP_ALLOC_RUNNING ||
-	    br_relay_congested(client->relay, BR_REQUEST) || br_relay_failed(client->relay)) {
+	    gp_state_waits(&client->state) || br_relay_congested(client->relay, BR_REQUEST) ||
+	    br_relay_failed(client->relay)) {
 		return;
 	}
 	int ret = br_sock_read(client->sock_fd, br_relay_input(client->relay, BR_REQUEST));
@@ -258,15 +288,15 @@ static bool all_sent(struct gp_client *client)
 	if (client->read_all) {
 		return client->channel == NULL ||
 		       (br_stream_empty(br_relay_output(relay, BR_REQUEST)) &&
-			client->state.alloc_state != GP_ALLOC_RUNNING);
+			!gp_state_waits(&client->state));
 	}
 	return false;
 }
 
 static void update_source(struct gp_client *client)
 {
-	bool congested = br_relay_congested(client->relay, BR_REQUEST) ||
-			 client->state.alloc_state == GP_ALLOC_RUNNING;
+	bool congested =
+		br_relay_congested(client->relay, BR_REQUEST) || gp_state_waits(&client->state);
 	uint32_t mask = 0;
 	if (client->source == NULL) {
 		return;
@@ -347,6 +377,7 @@ void gp_client_destroy(struct gp_client *client)
 	client->running = true; /* callbacks on the way down change nothing */
 	close_channel(client);
 	br_relay_destroy(client->relay);
+	unwatch_fence(client);
 	gp_state_finish(&client->state);
 	gp_link_unref(client->host);
 	if (client->source != NULL) {
@@ -417,6 +448,7 @@ static struct gp_client *client_new(struct gp_server *server, int *sock_fd)
 	gp_state_init(&client->state, server->options->shm != GP_SHM_PASS, &server->stats);
 	client->state.carries_fds = server->options->shm == GP_SHM_AUTO ? carries_fds : NULL;
 	client->state.wake = handle_wake;
+	client->state.wait_readable = wait_readable;
 	client->mask = WL_EVENT_READABLE;
 	client->relay = br_relay_create(&config);
 	client->source =

@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "fd.h"
+
 static struct wl_list mappings = {&mappings, &mappings}; /* struct gp_mapping.link */
 
 /* Runs only inside an access to a mapping, never while the list changes. */
@@ -70,11 +72,22 @@ int gp_mapping_create(int fd, size_t size, struct gp_mapping **ret_mapping)
 		return ret;
 	}
 	mapping->refs = 1;
+	mapping->dmabuf_fd = -1;
 	mapping->size = size;
 	mapping->bytes = bytes;
 	wl_list_insert(&mappings, &mapping->link);
 	*ret_mapping = mapping;
 	return 0;
+}
+
+int gp_mapping_create_dmabuf_take(int *fd, size_t size, struct gp_mapping **ret_mapping)
+{
+	int ret = gp_mapping_create(*fd, size, ret_mapping);
+	if (ret == 0) {
+		(*ret_mapping)->dmabuf_fd = br_fd_take(fd);
+	}
+	br_fd_clear(fd);
+	return ret;
 }
 
 struct gp_mapping *gp_mapping_ref(struct gp_mapping *mapping)
@@ -88,6 +101,7 @@ struct gp_mapping *gp_mapping_unref(struct gp_mapping *mapping)
 	if (mapping != NULL && --mapping->refs == 0) {
 		wl_list_remove(&mapping->link);
 		(void)munmap((void *)(uintptr_t)mapping->bytes, mapping->size);
+		br_fd_clear(&mapping->dmabuf_fd);
 		free(mapping);
 	}
 	return NULL;

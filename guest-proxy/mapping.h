@@ -17,6 +17,7 @@ struct gp_mapping {
 	uint32_t refs;
 	size_t size; /* bytes */
 	const uint8_t *bytes;
+	int dmabuf_fd;		      /* to be told of accesses; -1: it is another file */
 	volatile sig_atomic_t broken; /* the file was shorter; from then on it reads as zeros */
 	struct wl_list link;	      /* of all mappings, for the handler */
 };
@@ -24,6 +25,10 @@ struct gp_mapping {
 /** Map the first size bytes of a file. fd is borrowed. *ret_mapping has one reference.
  * Returns 0, -EINVAL the file is smaller, else -errno of fstat or mmap. */
 int gp_mapping_create(int fd, size_t size, struct gp_mapping **ret_mapping);
+
+/** The same of a dma-buf, which is taken in any case. Returns 0, -EINVAL it is smaller; else -errno of fstat
+ * or mmap: not each can be mapped. */
+int gp_mapping_create_dmabuf_take(int *fd, size_t size, struct gp_mapping **ret_mapping);
 
 struct gp_mapping *gp_mapping_ref(struct gp_mapping *mapping);
 

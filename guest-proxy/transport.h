@@ -35,6 +35,7 @@ struct gp_transport_caps {
 	uint32_t channels;	/* 1 << enum xd_channel_type */
 	uint32_t
 		rings; /* that commands may be fenced on; a fence may end with a later one of its ring */
+	uint64_t render_node; /* number of the device whose dma-bufs can be imported; 0: none */
 };
 
 /** What memory of the host is for. */
@@ -104,6 +105,8 @@ struct gp_transport_ops {
 			    struct gp_resource **ret_resource);
 	int (*create_host)(struct gp_context *context, uint32_t blob_id, uint64_t size,
 			   enum gp_host_memory kind, gp_resource_fn done, void *data);
+	/* NULL if caps.render_node is 0. */
+	int (*import)(struct gp_context *context, int fd, struct gp_resource **ret_resource);
 	int (*resource_transfer)(struct gp_resource *resource, const struct gp_rows *rows);
 	void (*resource_destroy)(struct gp_resource *resource);
 	void (*destroy)(struct gp_transport *transport);
@@ -181,6 +184,15 @@ static inline int gp_resource_create_host(struct gp_context *context, uint32_t b
 					  gp_resource_fn done, void *data)
 {
 	return context->ops->create_host(context, blob_id, size, kind, done, data);
+}
+
+/** Find the resource behind a dma-buf (borrowed) of caps.render_node, and attach it to the context; it
+ * is not mapped. Several may name the same one. Returns 0; -ENODEV the memory is of another device, or
+ * none that the host sees; else -errno. */
+static inline int gp_resource_import(struct gp_context *context, int fd,
+				     struct gp_resource **ret_resource)
+{
+	return context->ops->import(context, fd, ret_resource);
 }
 
 /** Let the host see rows that were written; only for a resource that needs it. Commands submitted later

@@ -259,6 +259,9 @@ static void virtgpu_context_destroy(struct gp_context *base)
 		wl_event_source_remove(context->ready_idle);
 	}
 	br_fd_clear(&context->drm_fd);
+	free(context->bo_refs);
+	context->bo_refs = NULL;
+	context->n_bo_refs = 0;
 	wl_list_remove(&context->link);
 	leave(context);
 }
@@ -278,6 +281,7 @@ static const struct gp_transport_ops virtgpu_ops = {
 	.submit = virtgpu_submit,
 	.create_guest = virtgpu_create_guest,
 	.create_host = virtgpu_create_host,
+	.import = virtgpu_import,
 	.resource_transfer = virtgpu_resource_transfer,
 	.resource_destroy = virtgpu_resource_destroy,
 	.destroy = virtgpu_destroy,
@@ -290,6 +294,7 @@ static void read_caps(struct virtgpu_transport *t, uint32_t wanted)
 	caps->channels = capset->base.supported_channels;
 	caps->causeway = capset->magic == XD_CAPSET_MAGIC;
 	caps->rings = XD_NUM_RINGS;
+	caps->render_node = t->node.device;
 	caps->max_cmd_bytes = sizeof(struct xd_send_receive) + XD_MAX_DATA_COMPAT;
 	if (caps->causeway) {
 		caps->rings = CAUSEWAY_RINGS;

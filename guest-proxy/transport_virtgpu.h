@@ -32,6 +32,7 @@ struct gp_node {
 	char path[GP_NODE_PATH_BYTES];
 	enum gp_node_state state;
 	bool window;		     /* host-visible */
+	uint64_t device;	     /* its number */
 	struct xd_capset_ext capset; /* of a usable one; zeroes behind what the host has */
 };
 
@@ -71,6 +72,10 @@ struct virtgpu_context {
 	void *data;
 	struct wl_list polls;  /* virtgpu_fence.link: on the channel's ring, oldest first */
 	struct wl_list fences; /* virtgpu_fence.link: with an fd each */
+	/* By GEM handle of drm_fd: how many resources have it. The kernel gives the same handle for the
+	 * same memory each time. */
+	uint32_t *bo_refs;
+	uint32_t n_bo_refs;
 	unsigned depth;
 	bool lost, destroyed;
 };
@@ -91,6 +96,7 @@ int virtgpu_create_guest(struct gp_context *base, int fd, uint64_t size,
 			 struct gp_resource **ret_resource);
 int virtgpu_create_host(struct gp_context *base, uint32_t blob_id, uint64_t size,
 			enum gp_host_memory kind, gp_resource_fn done, void *data);
+int virtgpu_import(struct gp_context *base, int fd, struct gp_resource **ret_resource);
 int virtgpu_resource_transfer(struct gp_resource *resource, const struct gp_rows *rows);
 void virtgpu_resource_destroy(struct gp_resource *resource);
 

@@ -56,15 +56,38 @@ static struct virtgpu_resource *resource_new(struct gp_context *context, uint64_
 	return resource;
 }
 
+/* Count a handle of a resource. If that can't be, the handle may be another's too, and stays open. */
+static int bo_ref(struct virtgpu_context *context, uint32_t handle)
+{
+	if (handle >= context->n_bo_refs) {
+		uint32_t n = handle < 32 ? 64 : handle * 2;
+		uint32_t *grown = reallocarray(context->bo_refs, n, sizeof(*grown));
+		if (grown == NULL) {
+			return -ENOMEM;
+		}
+		memset(grown + context->n_bo_refs, 0, (n - context->n_bo_refs) * sizeof(*grown));
+		context->bo_refs = grown;
+		context->n_bo_refs = n;
+	}
+	context->bo_refs[handle]++;
+	return 0;
+}
+
+/* The last one closes it: the kernel detaches it from the context then. */
+static void bo_unref(struct virtgpu_context *context, uint32_t handle)
+{
+	if (handle != 0 && --context->bo_refs[handle] == 0) {
+		(void)drmCloseBufferHandle(context->drm_fd, handle);
+	}
+}
+
 void virtgpu_resource_destroy(struct gp_resource *base)
 {
 	struct virtgpu_resource *resource = (struct virtgpu_resource *)base;
 	if (base->map != NULL) {
 		(void)munmap(base->map, base->size);
 	}
-	if (resource->bo_handle != 0) {
-		(void)drmCloseBufferHandle(context_of(base)->drm_fd, resource->bo_handle);
-	}
+	bo_unref(context_of(base), resource->bo_handle);
 	br_fd_clear(&base->fd);
 	free(resource);
 }
@@ -82,6 +105,11 @@ static int create_blob(struct virtgpu_resource *resource, uint32_t mem, uint32_t
 	if (drmIoctl(context_of(&resource->base)->drm_fd, DRM_IOCTL_VIRTGPU_RESOURCE_CREATE_BLOB,
 		     &create) < 0) {
 		return -errno;
+	}
+	int ret = bo_ref(context_of(&resource->base), create.bo_handle);
+	if (ret < 0) {
+		(void)drmCloseBufferHandle(context_of(&resource->base)->drm_fd, create.bo_handle);
+		return ret;
 	}
 	resource->bo_handle = create.bo_handle;
 	resource->base.id = create.res_handle;
@@ -125,17 +153,6 @@ static int fill_from_file(struct virtgpu_resource *resource, int fd, uint64_t si
 
 static int make_guest(struct virtgpu_resource *resource, int fd, uint64_t size)
 {
-	struct virtgpu_context *context = context_of(&resource->base);
-	struct drm_virtgpu_resource_info info = {0};
-	/* A dma-buf of this device is memory that the host knows. */
-	if (fd >= 0 && drmPrimeFDToHandle(context->drm_fd, fd, &resource->bo_handle) == 0) {
-		info.bo_handle = resource->bo_handle;
-		if (drmIoctl(context->drm_fd, DRM_IOCTL_VIRTGPU_RESOURCE_INFO, &info) < 0) {
-			return -errno;
-		}
-		resource->base.id = info.res_handle;
-		return 0;
-	}
 	if (fd >= 0 && size > BR_LIMIT_FILE_BYTES) {
 		return -ENOSPC;
 	}
@@ -152,6 +169,52 @@ int virtgpu_create_guest(struct gp_context *base, int fd, uint64_t size,
 		return -ENOMEM;
 	}
 	int ret = make_guest(resource, fd, size);
+	if (ret < 0) {
+		virtgpu_resource_destroy(&resource->base);
+		return ret;
+	}
+	*ret_resource = &resource->base;
+	return 0;
+}
+
+/* --- memory of other programs' --- */
+
+/* Pages of the guest are not for a compositor: the host would have to copy them, each time. Newer kernels
+ * import memory of other devices as such. */
+static bool host_has_memory(const struct drm_virtgpu_resource_info *info)
+{
+	return info->blob_mem != VIRTGPU_BLOB_MEM_GUEST;
+}
+
+static int import(struct virtgpu_resource *resource, int fd)
+{
+	struct virtgpu_context *context = context_of(&resource->base);
+	struct drm_virtgpu_resource_info info = {0};
+	uint32_t handle;
+	if (drmPrimeFDToHandle(context->drm_fd, fd, &handle) < 0) {
+		return errno == ENOMEM || errno == EMFILE ? -errno : -ENODEV;
+	}
+	int ret = bo_ref(context, handle);
+	if (ret < 0) {
+		return ret;
+	}
+	resource->bo_handle = handle;
+	info.bo_handle = handle;
+	if (drmIoctl(context->drm_fd, DRM_IOCTL_VIRTGPU_RESOURCE_INFO, &info) < 0) {
+		return -errno;
+	}
+	resource->base.id = info.res_handle;
+	resource->base.size = info.size;
+	return host_has_memory(&info) ? 0 : -ENODEV;
+}
+
+int virtgpu_import(struct gp_context *base, int fd, struct gp_resource **ret_resource)
+{
+	struct virtgpu_resource *resource = resource_new(base, 0);
+	if (resource == NULL) {
+		return -ENOMEM;
+	}
+	int ret = import(resource, fd);
 	if (ret < 0) {
 		virtgpu_resource_destroy(&resource->base);
 		return ret;
@@ -305,11 +368,8 @@ static int try_window(struct creation *creation)
 static int try_pages(struct creation *creation)
 {
 	struct virtgpu_resource *resource = creation->resource;
-	if (resource->bo_handle != 0) {
-		(void)drmCloseBufferHandle(context_of(&resource->base)->drm_fd,
-					   resource->bo_handle);
-		resource->bo_handle = 0;
-	}
+	bo_unref(context_of(&resource->base), resource->bo_handle);
+	resource->bo_handle = 0;
 	int ret = create_blob(resource, VIRTGPU_BLOB_MEM_HOST3D_GUEST,
 			      VIRTGPU_BLOB_FLAG_USE_MAPPABLE | VIRTGPU_BLOB_FLAG_USE_SHAREABLE,
 			      creation->blob_id);

@@ -82,9 +82,11 @@ void gp_node_probe(struct gp_node *node, const char *path)
 {
 	*node = (struct gp_node){.state = GP_NODE_NOT_VIRTGPU};
 	snprintf(node->path, sizeof(node->path), "%s", path);
+	struct stat st;
 	int fd BR_CLEANUP_FD = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (fd >= 0) {
 		node->state = look(fd, node);
+		node->device = fstat(fd, &st) == 0 ? st.st_rdev : 0;
 	} else if (errno == EACCES || errno == EPERM) {
 		node->state = GP_NODE_NO_ACCESS;
 	}

@@ -22,6 +22,7 @@
 /* Shared memory */
 #define BR_LIMIT_POOL_BYTES (1u << 30)	/* one wl_shm pool */
 #define BR_LIMIT_FILE_BYTES (16u << 20) /* keymap, format table, icc profile */
+#define BR_LIMIT_SHM_FORMATS 256	/* of a compositor's wl_shm; more are not used */
 #define BR_LIMIT_DAMAGE_RECTS 64	/* kept per buffer; more become their bounding box */
 
 /* The device */

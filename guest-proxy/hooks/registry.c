@@ -23,6 +23,8 @@ struct global {
 
 /* Data of a wl_registry. */
 struct registry {
+	struct wl_list link; /* gp_state.registries */
+	struct br_object *object;
 	struct global *globals; /* oldest first */
 	uint32_t count, capacity;
 	uint32_t removed_count;
@@ -32,16 +34,23 @@ static void registry_destroy(struct br_relay *relay, struct br_object *object)
 {
 	struct registry *registry = object->data;
 	(void)relay;
+	wl_list_remove(&registry->link);
 	free(registry->globals);
 	free(registry);
 	object->data = NULL;
 }
 
-static struct registry *registry_get(struct br_object *object)
+static struct registry *registry_get(struct br_relay *relay, struct br_object *object)
 {
 	if (object->data == NULL) {
-		object->data = calloc(1, sizeof(struct registry));
-		object->destroy = object->data != NULL ? registry_destroy : NULL;
+		struct registry *registry = calloc(1, sizeof(*registry));
+		if (registry == NULL) {
+			return NULL;
+		}
+		registry->object = object;
+		wl_list_insert(&gp_state_of(relay)->registries, &registry->link);
+		object->data = registry;
+		object->destroy = registry_destroy;
 	}
 	return object->data;
 }
@@ -97,7 +106,7 @@ enum br_verdict gp_hook_wl_registry_global(struct br_relay *relay, struct br_msg
 					   const struct br_args_wl_registry_global *args)
 {
 	uint16_t index = br_iface_find(args->interface_name);
-	struct registry *registry = registry_get(msg->object);
+	struct registry *registry = registry_get(relay, msg->object);
 	if (registry == NULL || index == BR_IFACE_ANY || args->version == 0) {
 		return BR_DROP;
 	}
@@ -127,9 +136,8 @@ enum br_verdict gp_hook_wl_registry_global_remove(
 	struct br_relay *relay, struct br_msg *msg,
 	const struct br_args_wl_registry_global_remove *args)
 {
-	struct registry *registry = registry_get(msg->object);
+	struct registry *registry = registry_get(relay, msg->object);
 	struct global *global = registry != NULL ? find_global(registry, args->name) : NULL;
-	(void)relay;
 	if (global == NULL || global->removed) {
 		return BR_DROP;
 	}
@@ -138,6 +146,25 @@ enum br_verdict gp_hook_wl_registry_global_remove(
 		forget_oldest_removed(registry);
 	}
 	return BR_FORWARD;
+}
+
+void gp_own_shm_need(struct br_relay *relay)
+{
+	struct gp_state *state = gp_state_of(relay);
+	struct registry *registry;
+	if (state->own_shm.object != NULL) {
+		return;
+	}
+	wl_list_for_each (registry, &state->registries, link) {
+		for (uint32_t i = 0; i < registry->count; i++) {
+			const struct global *global = &registry->globals[i];
+			if (global->iface == BR_IFACE_WL_SHM && !global->removed) {
+				(void)br_own_shm_bind(relay, &state->own_shm, registry->object,
+						      global->name);
+				return;
+			}
+		}
+	}
 }
 
 static enum br_verdict bind_shm(struct br_relay *relay, struct br_object *object)
@@ -157,7 +184,7 @@ static enum br_verdict bind_shm(struct br_relay *relay, struct br_object *object
 enum br_verdict gp_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *msg,
 					 const struct br_args_wl_registry_bind *args)
 {
-	struct registry *registry = registry_get(msg->object);
+	struct registry *registry = registry_get(relay, msg->object);
 	struct global *global = registry != NULL ? find_global(registry, args->name) : NULL;
 	struct br_object *object = msg->args[3].object;
 	if (global == NULL || global->iface != object->iface) {

@@ -260,17 +260,16 @@ enum br_verdict gp_hook_wl_shm_pool_destroy(struct br_relay *relay, struct br_ms
 static void buffer_object_destroy(struct br_relay *relay, struct br_object *object)
 {
 	struct gp_state *state = gp_state_of(relay);
-	gp_surfaces_forget(state, object->data);
+	gp_surfaces_forget(state, object->data, NULL);
 	gp_state_retire(state, gp_buffer_destroy(object->data));
 	object->data = NULL;
 }
 
-static bool keep_buffer(struct br_relay *relay, struct br_object *object, const struct pool *pool,
-			struct gp_blob *blob, uint64_t start,
-			const struct gp_buffer_geometry *geometry)
+bool gp_buffer_keep(struct br_relay *relay, struct br_object *object, struct gp_mapping *mapping,
+		    struct gp_blob *blob, uint64_t start, const struct br_shm_geometry *geometry)
 {
 	struct gp_buffer *buffer =
-		gp_buffer_create(pool->mapping, blob, start, geometry, gp_state_of(relay)->stats);
+		gp_buffer_create(mapping, blob, start, geometry, gp_state_of(relay)->stats);
 	if (buffer == NULL) {
 		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
 		return false;
@@ -281,31 +280,18 @@ static bool keep_buffer(struct br_relay *relay, struct br_object *object, const 
 	return true;
 }
 
-/* Make a buffer in a server's pool of its own, which ends at once: the buffer keeps the memory. */
-static void send_lone_buffer(struct br_relay *relay, struct br_msg *msg, const struct pool *pool,
-			     const struct gp_blob *blob, uint64_t bytes)
+bool gp_buffer_send(struct br_relay *relay, struct br_object *shm, struct br_object *object,
+		    const struct gp_blob *blob, uint64_t bytes,
+		    const struct br_shm_geometry *geometry)
 {
-	struct br_object *lone = br_relay_create_server_object(relay, BR_IFACE_WL_SHM_POOL,
-							       pool->shm->object->version);
-	if (lone == NULL) {
-		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
-		return;
-	}
-	struct br_handle handle = {.fd = -1, .kind = BR_FD_SHM, .res_id = blob->res_id};
-	union br_arg pool_args[3] = {{.object = lone}, {.handle = 0}, {.i = (int32_t)bytes}};
-	union br_arg buffer_args[6];
-	memcpy(buffer_args, msg->args, sizeof(buffer_args));
-	buffer_args[1].i = 0; /* offset */
-	(void)br_relay_send(relay, BR_REQUEST, pool->shm->object, BR_REQ_WL_SHM_CREATE_POOL,
-			    pool_args, &handle);
-	(void)br_relay_send(relay, BR_REQUEST, lone, BR_REQ_WL_SHM_POOL_CREATE_BUFFER, buffer_args,
-			    NULL);
-	(void)br_relay_send(relay, BR_REQUEST, lone, BR_REQ_WL_SHM_POOL_DESTROY, NULL, NULL);
+	struct br_handle handle = {.fd = -1, .res_id = blob->res_id};
+	struct br_shm_geometry there = *geometry;
+	there.offset = 0;
+	return br_shm_create_buffer(relay, shm, &handle, bytes, object, &there) == 0;
 }
 
 static enum br_verdict create_lone_buffer(struct br_relay *relay, struct br_msg *msg,
-					  struct pool *pool,
-					  const struct gp_buffer_geometry *geometry)
+					  struct pool *pool, const struct br_shm_geometry *geometry)
 {
 	struct gp_blob *blob;
 	uint64_t bytes = gp_buffer_bytes(geometry, pool->mapping->size);
@@ -326,9 +312,10 @@ static enum br_verdict create_lone_buffer(struct br_relay *relay, struct br_msg 
 				      bytes, strerror(-ret));
 		return BR_DROP;
 	}
-	if (keep_buffer(relay, msg->args[0].object, pool, blob, (uint64_t)geometry->offset,
-			geometry)) {
-		send_lone_buffer(relay, msg, pool, blob, bytes);
+	if (gp_buffer_keep(relay, msg->args[0].object, pool->mapping, blob,
+			   (uint64_t)geometry->offset, geometry)) {
+		(void)gp_buffer_send(relay, pool->shm->object, msg->args[0].object, blob, bytes,
+				     geometry);
 	}
 	gp_state_retire(gp_state_of(relay), blob);
 	return BR_DROP;
@@ -340,7 +327,7 @@ enum br_verdict gp_hook_wl_shm_pool_create_buffer(
 {
 	struct pool *pool = msg->object->data;
 	struct br_object *object = msg->args[0].object;
-	const struct gp_buffer_geometry geometry = {
+	const struct br_shm_geometry geometry = {
 		.offset = args->offset,
 		.stride = args->stride,
 		.width = args->width,
@@ -350,7 +337,7 @@ enum br_verdict gp_hook_wl_shm_pool_create_buffer(
 	if (pool == NULL) {
 		return BR_FORWARD;
 	}
-	if (!gp_buffer_geometry_valid(&geometry, pool->mapping->size)) {
+	if (!br_shm_geometry_valid(&geometry, pool->mapping->size)) {
 		br_relay_client_error(relay, msg->object, SHM_INVALID_STRIDE,
 				      "create_buffer: invalid offset, width, height or stride "
 				      "(%d, %dx%d, %d)",
@@ -360,7 +347,7 @@ enum br_verdict gp_hook_wl_shm_pool_create_buffer(
 	if (pool->large) {
 		return create_lone_buffer(relay, msg, pool, &geometry);
 	}
-	if (!keep_buffer(relay, object, pool, pool->blob, 0, &geometry)) {
+	if (!gp_buffer_keep(relay, object, pool->mapping, pool->blob, 0, &geometry)) {
 		return BR_DROP;
 	}
 	if (pool->successor == NULL) {

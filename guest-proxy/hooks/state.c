@@ -4,10 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "dmabuf.h"
+
 void gp_state_init(struct gp_state *state, bool mirror, struct gp_stats *stats)
 {
 	*state = (struct gp_state){.mirror = mirror, .stats = stats};
 	wl_list_init(&state->surfaces);
+	wl_list_init(&state->registries);
 }
 
 void gp_state_finish(struct gp_state *state)
@@ -55,6 +58,15 @@ int gp_state_alloc(struct gp_state *state, uint64_t size, struct gp_blob **ret_b
 	}
 	*ret_blob = blob;
 	return 0;
+}
+
+bool gp_state_fence_passed(struct gp_state *state, int fd)
+{
+	if (state->wait_readable == NULL || br_dmabuf_readable(fd)) {
+		return true;
+	}
+	/* What can't be waited for is shown as it is. */
+	return state->wait_readable(state, fd) < 0;
 }
 
 void gp_state_retire(struct gp_state *state, struct gp_blob *blob)

@@ -8,11 +8,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <wayland-util.h>
 
 #include "buffer.h"
 #include "channel.h"
 #include "relay.h"
+#include "shm.h"
+
+struct gp_dmabuf;
 
 enum gp_alloc_state {
 	GP_ALLOC_IDLE,
@@ -30,7 +34,14 @@ struct gp_state {
 	struct gp_channel *channel; /* borrowed; NULL once it is gone */
 	/* The allocation that a hook waited for has ended: let the requests go on. */
 	void (*wake)(struct gp_state *state);
-	struct wl_list surfaces; /* gp_surface.link */
+	struct wl_list surfaces;   /* gp_surface.link */
+	struct wl_list registries; /* gp_registry.link */
+	struct br_own_shm own_shm; /* for dma-bufs that are copied */
+	/* Call wake once an fd (borrowed) can be read; there is one such wish at a time. Returns 0 or
+	 * -errno. NULL: it need not be waited for. */
+	int (*wait_readable)(struct gp_state *state, int fd);
+	bool waiting; /* for that */
+	dev_t device; /* in an event's place of the host's; until the hook's message is sent */
 
 	/* One allocation at a time: the requests stand still meanwhile. */
 	enum gp_alloc_state alloc_state;
@@ -59,6 +70,15 @@ static inline struct gp_state *gp_state_of(struct br_relay *relay)
  * BR_AGAIN and call this again with the same size when the hook is called again; else -errno. */
 int gp_state_alloc(struct gp_state *state, uint64_t size, struct gp_blob **ret_blob);
 
+/** Whether the requests stand still until wake is called. */
+static inline bool gp_state_waits(const struct gp_state *state)
+{
+	return state->waiting || state->alloc_state == GP_ALLOC_RUNNING;
+}
+
+/** Whether what a GPU draws into a dma-buf (borrowed) is finished; if not, return BR_AGAIN. */
+bool gp_state_fence_passed(struct gp_state *state, int fd);
+
 /** Drop a reference once all that is queued has been sent. NULL is fine. */
 void gp_state_retire(struct gp_state *state, struct gp_blob *blob);
 
@@ -68,8 +88,26 @@ void gp_state_release_retired(struct gp_state *state);
 /** The mirrored buffer behind a wl_buffer; NULL for others. object may be NULL. */
 struct gp_buffer *gp_buffer_of(const struct br_object *object);
 
-/** A buffer is about to be freed: no surface may keep it. */
-void gp_surfaces_forget(struct gp_state *state, const struct gp_buffer *buffer);
+/** The imported buffer behind a wl_buffer; NULL for others. object may be NULL. */
+struct gp_dmabuf *gp_dmabuf_of(const struct br_object *object);
+
+/** Whether the pixels of a buffer are there; if not, return BR_AGAIN. */
+bool gp_dmabuf_finished(struct gp_state *state, const struct gp_dmabuf *dmabuf);
+
+/** A buffer is about to be freed: no surface may keep it. One of them may be NULL. */
+void gp_surfaces_forget(struct gp_state *state, const struct gp_buffer *buffer,
+			const struct gp_dmabuf *dmabuf);
+
+/** Make a mirrored buffer the data of a wl_buffer, with references of its own; see gp_buffer_create(). Returns
+ * false having ended the client. */
+bool gp_buffer_keep(struct br_relay *relay, struct br_object *object, struct gp_mapping *mapping,
+		    struct gp_blob *blob, uint64_t start, const struct br_shm_geometry *geometry);
+
+/** Make the server's wl_buffer in a blob; what is at geometry->offset for the client is at its start. Returns
+ * false having ended the client. */
+bool gp_buffer_send(struct br_relay *relay, struct br_object *shm, struct br_object *object,
+		    const struct gp_blob *blob, uint64_t bytes,
+		    const struct br_shm_geometry *geometry);
 
 /** Bring the host's copy up to date. Ends the client if its file is too short, with the error on the
  * wl_buffer; then returns false. */
@@ -77,6 +115,9 @@ bool gp_buffer_sync_or_fail(struct br_relay *relay, struct gp_buffer *buffer);
 
 /** Follow the wl_shm global, when bound, so that pools can be made later. */
 int gp_shm_bound(struct br_object *shm);
+
+/** See to it that state->own_shm is bound, if the server has wl_shm. */
+void gp_own_shm_need(struct br_relay *relay);
 
 /** The state of a wl_surface, made when first needed; NULL if memory is out. */
 struct gp_surface *gp_surface_get(struct br_relay *relay, struct br_object *object);

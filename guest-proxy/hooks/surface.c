@@ -22,6 +22,7 @@ struct gp_surface {
 	struct gp_buffer *current; /* may be NULL */
 	struct gp_buffer *pending; /* may be NULL: of attach */
 	bool attached;		   /* pending counts */
+	struct gp_dmabuf *dmabuf;  /* of attach; may be NULL */
 	struct br_damage surface_damage, buffer_damage;
 	int32_t scale;
 	uint32_t transform;
@@ -81,17 +82,21 @@ struct gp_surface *gp_surface_get(struct br_relay *relay, struct br_object *obje
 	return surface;
 }
 
-void gp_surfaces_forget(struct gp_state *state, const struct gp_buffer *buffer)
+void gp_surfaces_forget(struct gp_state *state, const struct gp_buffer *buffer,
+			const struct gp_dmabuf *dmabuf)
 {
 	struct gp_surface *surface;
 	wl_list_for_each (surface, &state->surfaces, link) {
+		if (surface->dmabuf == dmabuf) {
+			surface->dmabuf = NULL;
+		}
 		if (surface->current == buffer) {
 			surface->current = NULL;
 		}
 		if (surface->pending == buffer) {
 			surface->pending = NULL;
 		}
-		if (buffer->surface == surface) {
+		if (buffer != NULL && buffer->surface == surface) {
 			surface->buffer_count--;
 		}
 	}
@@ -109,6 +114,7 @@ enum br_verdict gp_hook_wl_surface_attach(struct br_relay *relay, struct br_msg 
 	struct gp_surface *surface = mirrored_surface(relay, msg);
 	if (surface != NULL) {
 		surface->pending = gp_buffer_of(args->buffer);
+		surface->dmabuf = gp_dmabuf_of(args->buffer);
 		surface->attached = true;
 	}
 	return BR_FORWARD;
@@ -296,6 +302,17 @@ static void accumulate(struct gp_surface *surface, const struct gp_buffer *shown
 	}
 }
 
+/* Whether the pixels of what the commit shows are all there. */
+static bool finished(struct gp_state *state, const struct gp_surface *surface,
+		     const struct gp_buffer *shown)
+{
+	if (surface->dmabuf != NULL && !gp_dmabuf_finished(state, surface->dmabuf)) {
+		return false;
+	}
+	return shown == NULL || shown->mapping->dmabuf_fd < 0 ||
+	       gp_state_fence_passed(state, shown->mapping->dmabuf_fd);
+}
+
 enum br_verdict gp_hook_wl_surface_commit(struct br_relay *relay, struct br_msg *msg,
 					  const struct br_args_wl_surface_commit *args)
 {
@@ -307,6 +324,9 @@ enum br_verdict gp_hook_wl_surface_commit(struct br_relay *relay, struct br_msg 
 	struct gp_buffer *shown = surface->attached ? surface->pending : surface->current;
 	bool damaged = surface->surface_damage.count > 0 || surface->buffer_damage.count > 0;
 	bool fresh = surface->attached && shown != NULL;
+	if (!finished(gp_state_of(relay), surface, shown)) {
+		return BR_AGAIN;
+	}
 	if (fresh || (damaged && shown != NULL)) {
 		follow(surface, shown);
 	}
@@ -315,6 +335,7 @@ enum br_verdict gp_hook_wl_surface_commit(struct br_relay *relay, struct br_msg 
 	}
 	surface->current = shown;
 	surface->pending = NULL;
+	surface->dmabuf = NULL;
 	surface->attached = false;
 	surface->view_changed = false;
 	br_damage_clear(&surface->surface_damage);
