@@ -32,8 +32,7 @@ struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *b
 	buffer->start = start;
 	buffer->geometry = *geometry;
 	buffer->stats = stats;
-	buffer->whole = true;
-	wl_list_init(&buffer->link);
+	br_copied_init(&buffer->base, geometry->width, geometry->height);
 	return buffer;
 }
 
@@ -43,7 +42,6 @@ struct gp_blob *gp_buffer_destroy(struct gp_buffer *buffer)
 		return NULL;
 	}
 	struct gp_blob *blob = buffer->blob;
-	wl_list_remove(&buffer->link);
 	buffer->mapping = gp_mapping_unref(buffer->mapping);
 	free(buffer);
 	return blob;
@@ -106,11 +104,13 @@ int gp_buffer_sync(struct gp_buffer *buffer)
 	if (dmabuf_fd >= 0) {
 		br_dmabuf_begin_read(dmabuf_fd);
 	}
-	if (buffer->whole || (buffer->damage.count > 0 && (pixel_bytes == 0 || !rows_fit))) {
+	if (buffer->base.whole ||
+	    (buffer->base.damage.count > 0 && (pixel_bytes == 0 || !rows_fit))) {
 		ret = copy_whole(buffer);
 	} else {
-		for (uint32_t i = 0; ret == 0 && i < buffer->damage.count; i++) {
-			struct br_rect rect = br_rect_intersect(&buffer->damage.rects[i], &all);
+		for (uint32_t i = 0; ret == 0 && i < buffer->base.damage.count; i++) {
+			struct br_rect rect =
+				br_rect_intersect(&buffer->base.damage.rects[i], &all);
 			if (!br_rect_empty(&rect)) {
 				ret = copy_rect(buffer, &rect, pixel_bytes);
 			}
@@ -119,7 +119,7 @@ int gp_buffer_sync(struct gp_buffer *buffer)
 	if (dmabuf_fd >= 0) {
 		br_dmabuf_end_read(dmabuf_fd);
 	}
-	buffer->whole = false;
-	br_damage_clear(&buffer->damage);
+	buffer->base.whole = false;
+	br_damage_clear(&buffer->base.damage);
 	return buffer->mapping->broken ? -EFAULT : ret;
 }

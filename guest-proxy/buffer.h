@@ -11,9 +11,9 @@
 #include <wayland-util.h>
 
 #include "channel.h"
-#include "damage.h"
 #include "mapping.h"
 #include "shm.h"
+#include "surface.h"
 
 struct br_object;
 
@@ -26,17 +26,20 @@ struct gp_stats {
 
 /** A mirrored buffer. Owned by its wl_buffer object. */
 struct gp_buffer {
+	struct br_copied base;
 	struct gp_mapping *mapping; /* one reference */
 	struct gp_blob *blob;	    /* one reference */
 	uint64_t start;		    /* where in the mapping the blob's first byte is */
 	struct br_shm_geometry geometry;
 	struct gp_stats *stats;
 	struct br_object *object; /* its wl_buffer */
-	bool whole;		  /* everything may differ, damage does not count */
-	struct br_damage damage;  /* what differs, in pixels */
-	void *surface;		  /* the one it was attached to last; may be NULL */
-	struct wl_list link;	  /* gp_surface.buffers; on itself while surface is NULL */
 };
+
+/** The buffer that a copied one is part of; NULL for NULL. */
+static inline struct gp_buffer *gp_buffer_from(struct br_copied *copied)
+{
+	return (struct gp_buffer *)copied;
+}
 
 /** Bytes of a buffer in its pool: of formats with several planes as many as there may be, up to
  * the pool's end. */
@@ -48,7 +51,7 @@ uint64_t gp_buffer_bytes(const struct br_shm_geometry *geometry, uint64_t pool_b
 struct gp_buffer *gp_buffer_create(struct gp_mapping *mapping, struct gp_blob *blob, uint64_t start,
 				   const struct br_shm_geometry *geometry, struct gp_stats *stats);
 
-/** Leave the surface's list and free. NULL is fine. The blob's reference is handed to the caller,
+/** Free; no surface may have it. NULL is fine. The blob's reference is handed to the caller,
  * since messages on their way may still name it. */
 struct gp_blob *gp_buffer_destroy(struct gp_buffer *buffer);
 

@@ -40,7 +40,7 @@ static void dmabuf_destroy(struct br_relay *relay, struct br_object *object)
 {
 	struct gp_state *state = gp_state_of(relay);
 	struct gp_dmabuf *dmabuf = object->data;
-	gp_surfaces_forget(state, NULL, dmabuf);
+	br_surfaces_forget(&state->surfaces, NULL, dmabuf);
 	for (unsigned i = 0; i < BR_MAX_PLANES; i++) {
 		br_fd_clear(&dmabuf->fds[i]);
 		gp_state_retire(state, dmabuf->blobs[i]);

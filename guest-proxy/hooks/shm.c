@@ -260,7 +260,7 @@ enum br_verdict gp_hook_wl_shm_pool_destroy(struct br_relay *relay, struct br_ms
 static void buffer_object_destroy(struct br_relay *relay, struct br_object *object)
 {
 	struct gp_state *state = gp_state_of(relay);
-	gp_surfaces_forget(state, object->data, NULL);
+	br_surfaces_forget(&state->surfaces, object->data, NULL);
 	gp_state_retire(state, gp_buffer_destroy(object->data));
 	object->data = NULL;
 }
@@ -389,7 +389,7 @@ enum br_verdict gp_hook_xdg_toplevel_icon_v1_add_buffer(
 	struct gp_buffer *buffer = gp_buffer_of(args->buffer);
 	(void)msg;
 	if (buffer != NULL) {
-		buffer->whole = true;
+		buffer->base.whole = true;
 		if (!gp_buffer_sync_or_fail(relay, buffer)) {
 			return BR_DROP;
 		}

@@ -9,7 +9,7 @@
 void gp_state_init(struct gp_state *state, bool mirror, struct gp_stats *stats)
 {
 	*state = (struct gp_state){.mirror = mirror, .stats = stats};
-	wl_list_init(&state->surfaces);
+	br_surfaces_init(&state->surfaces, BR_LIMIT_OBJECTS);
 	wl_list_init(&state->registries);
 }
 

@@ -15,6 +15,7 @@
 #include "channel.h"
 #include "relay.h"
 #include "shm.h"
+#include "surface.h"
 
 struct gp_dmabuf;
 
@@ -34,7 +35,7 @@ struct gp_state {
 	struct gp_channel *channel; /* borrowed; NULL once it is gone */
 	/* The allocation that a hook waited for has ended: let the requests go on. */
 	void (*wake)(struct gp_state *state);
-	struct wl_list surfaces;   /* gp_surface.link */
+	struct br_surfaces surfaces;
 	struct wl_list registries; /* gp_registry.link */
 	struct br_own_shm own_shm; /* for dma-bufs that are copied */
 	/* Call wake once an fd (borrowed) can be read; there is one such wish at a time. Returns 0 or
@@ -94,10 +95,6 @@ struct gp_dmabuf *gp_dmabuf_of(const struct br_object *object);
 /** Whether the pixels of a buffer are there; if not, return BR_AGAIN. */
 bool gp_dmabuf_finished(struct gp_state *state, const struct gp_dmabuf *dmabuf);
 
-/** A buffer is about to be freed: no surface may keep it. One of them may be NULL. */
-void gp_surfaces_forget(struct gp_state *state, const struct gp_buffer *buffer,
-			const struct gp_dmabuf *dmabuf);
-
 /** Make a mirrored buffer the data of a wl_buffer, with references of its own; see gp_buffer_create(). Returns
  * false having ended the client. */
 bool gp_buffer_keep(struct br_relay *relay, struct br_object *object, struct gp_mapping *mapping,
@@ -118,8 +115,5 @@ int gp_shm_bound(struct br_object *shm);
 
 /** See to it that state->own_shm is bound, if the server has wl_shm. */
 void gp_own_shm_need(struct br_relay *relay);
-
-/** The state of a wl_surface, made when first needed; NULL if memory is out. */
-struct gp_surface *gp_surface_get(struct br_relay *relay, struct br_object *object);
 
 #endif

@@ -38,6 +38,7 @@ def program(name):
         "causeway-host": "host-renderer",
         "probe": "tests/integration/clients",
         "virtual-input": "tests/integration/clients",
+        "dmabuf-paint": "tests/integration/clients",
     }
     path = build_dir() / places[name] / name
     assert path.exists(), f"{path} is not built (CAUSEWAY_BUILD says where to look)"
