@@ -17,9 +17,10 @@ SIZE = (1024, 768)
 
 
 class Weston:
-    """weston headless with the software renderer; the kiosk shell draws nothing of its own."""
+    """weston headless, drawing with the CPU or (gl) a software GPU that has dma-bufs; the kiosk shell draws
+    nothing of its own."""
 
-    def __init__(self, rig, size=SIZE, args=()):
+    def __init__(self, rig, size=SIZE, args=(), renderer="pixman"):
         self.rig = rig
         self.size = size
         number = rig.number()
@@ -31,8 +32,10 @@ class Weston:
                           "[shell]\nanimation=none\nstartup-animation=none\n")
         env = dict(rig.env)
         env.pop("WAYLAND_DISPLAY", None)
+        if renderer == "gl":
+            env = lab.with_dmabufs(env)
         self.process = rig.start(
-            ["weston", "--backend=headless", "--renderer=pixman", "--shell=kiosk", "--debug",
+            ["weston", "--backend=headless", f"--renderer={renderer}", "--shell=kiosk", "--debug",
              f"--config={config}", f"--socket={self.display}", f"--width={size[0]}",
              f"--height={size[1]}", *args], env)
         lab.Bridge._wait_socket(str(rig.dir / self.display), self.process)

@@ -36,12 +36,34 @@ def program(name):
     places = {
         "causeway-guest": "guest-proxy",
         "causeway-host": "host-renderer",
+        "causeway-gpu-worker": "host-renderer/worker",
         "probe": "tests/integration/clients",
         "virtual-input": "tests/integration/clients",
         "dmabuf-paint": "tests/integration/clients",
     }
     path = build_dir() / places[name] / name
     assert path.exists(), f"{path} is not built (CAUSEWAY_BUILD says where to look)"
+    return str(path)
+
+
+FIXTURE = "tests/fixture/libudmabuf-fixture.so"
+
+
+def with_dmabufs(env):
+    """An environment whose software GPU drivers have dma-bufs, which not every kernel gives them."""
+    return dict(env, LD_PRELOAD=str(build_dir() / FIXTURE), LIBGL_ALWAYS_SOFTWARE="1",
+                VK_DRIVER_FILES="/usr/share/vulkan/icd.d/lvp_icd.json", VK_LOADER_LAYERS_DISABLE="*")
+
+
+def gpu_worker(folder):
+    """Path of a program that is the worker, on a software GPU with dma-bufs."""
+    path = pathlib.Path(folder) / "gpu-worker"
+    settings = with_dmabufs({})
+    # Mesa's own leaks, in a process that is killed when it has done its work, say nothing of ours.
+    settings["ASAN_OPTIONS"] = "verify_asan_link_order=0:detect_leaks=0"
+    lines = "".join(f"export {name}='{value}'\n" for name, value in settings.items())
+    path.write_text(f"#!/bin/sh\n{lines}exec {program('causeway-gpu-worker')}\n")
+    path.chmod(0o755)
     return str(path)
 
 
