@@ -13,6 +13,7 @@
 #include <wayland-client.h>
 
 #include "fd.h"
+#include "gpu/gpu.h"
 #include "launch/vm_check.h"
 #include "sock.h"
 
@@ -210,6 +211,16 @@ static void vm_line(void *data, bool ok, bool required, const char *what, const 
 	line(data, ok, required, what, hint);
 }
 
+/* Programs in containers have GPUs of their own, or none. */
+static void check_gpu(struct check *check, const struct hr_options *options)
+{
+	if (options->gpu.flags == 0) {
+		line(check, false, false, "GPU", "--gpu none: programs draw with the CPU");
+	} else if (!hr_gpu_check(&options->gpu) && options->gpu.required) {
+		check->bad = true;
+	}
+}
+
 int hr_check(const struct hr_options *options)
 {
 	struct check check = {
@@ -230,6 +241,6 @@ int hr_check(const struct hr_options *options)
 	check_compositor(&check, options);
 	check_sockets(&check, options);
 	hr_vm_check(options, vm_line, &check);
-	line(&check, false, false, "GPU", "not yet in this version: programs draw with the CPU");
+	check_gpu(&check, options);
 	return check.bad ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct hr_ask;
 struct hr_capset;
 struct hr_context;
 struct hr_device;
@@ -56,6 +57,23 @@ bool hr_render_need_memory(struct hr_resource *resource);
  * have to be waited for if it is from elsewhere. No-op for other contexts. */
 void hr_render_attach(struct hr_context *context, struct hr_resource *resource);
 void hr_render_detach(struct hr_context *context, struct hr_resource *resource);
+
+/** Pixels of a resource, of 4 bytes each, and where in a file they shall go. */
+struct hr_read_back {
+	uint32_t x, y, w, h; /* pixels */
+	int fd;
+	uint32_t stride; /* bytes, of the file */
+	uint64_t offset; /* bytes, of pixel 0, 0 in the file */
+	/* Of a blob, whose pixels must be linear: where they lie. */
+	uint32_t image_stride; /* bytes */
+	uint64_t image_offset; /* bytes, of pixel 0, 0 */
+};
+
+/** Let the worker copy pixels. done(data, 0 or -errno) is called later, once, unless it is canceled by
+ * hr_render_cancel(*ret_ask). Returns 0; -EIO the worker is gone, or never had the resource; -ENOMEM. */
+int hr_render_read_back(struct hr_resource *resource, const struct hr_read_back *read_back,
+			void (*done)(void *data, int err), void *data, struct hr_ask **ret_ask);
+void hr_render_cancel(struct hr_ask *ask);
 
 /** True if attaching needs the resource's memory: it is the GPU's, and this context is of another
  * kind or worker. */

@@ -54,7 +54,14 @@ struct hr_held {
 };
 
 /** What a worker was asked for. */
-enum hr_ask_kind { HR_ASK_CONTEXT, HR_ASK_BLOB, HR_ASK_EXPORT, HR_ASK_TRANSFER, HR_ASK_RELEASE };
+enum hr_ask_kind {
+	HR_ASK_CONTEXT,
+	HR_ASK_BLOB,
+	HR_ASK_EXPORT,
+	HR_ASK_TRANSFER,
+	HR_ASK_RELEASE,
+	HR_ASK_READ_BACK
+};
 
 /** An answer that a worker owes. */
 struct hr_ask {
@@ -62,9 +69,11 @@ struct hr_ask {
 	enum hr_ask_kind kind;
 	uint32_t seq;
 	uint32_t ctx_id;
-	struct hr_resource *resource; /* HR_ASK_BLOB, HR_ASK_EXPORT; referenced */
-	struct hr_fence *fence;	      /* HR_ASK_TRANSFER */
-	struct hr_held *held;	      /* HR_ASK_RELEASE */
+	struct hr_resource *resource;	   /* HR_ASK_BLOB, HR_ASK_EXPORT; referenced */
+	struct hr_fence *fence;		   /* HR_ASK_TRANSFER */
+	struct hr_held *held;		   /* HR_ASK_RELEASE */
+	void (*done)(void *data, int err); /* HR_ASK_READ_BACK; NULL: canceled */
+	void *data;
 };
 
 /** Start a worker for these kinds (enum wk_flags). *ret_worker has one reference, the caller's. Returns 0 or

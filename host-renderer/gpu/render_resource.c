@@ -249,6 +249,41 @@ bool hr_render_need_memory(struct hr_resource *resource)
 	return true;
 }
 
+int hr_render_read_back(struct hr_resource *resource, const struct hr_read_back *read_back,
+			void (*done)(void *data, int err), void *data, struct hr_ask **ret_ask)
+{
+	struct hr_render_worker *worker = maker_of(resource);
+	struct wk_read_back message = {
+		.hdr = {.type = WK_READ_BACK},
+		.resource_id = resource->id,
+		.x = read_back->x,
+		.y = read_back->y,
+		.w = read_back->w,
+		.h = read_back->h,
+		.stride = read_back->stride,
+		.offset = read_back->offset,
+		.image_stride = read_back->image_stride,
+		.image_offset = read_back->image_offset,
+	};
+	if (!worker || !worker->process || wl_list_empty(&resource->link)) {
+		return -EIO;
+	}
+	struct hr_ask *ask = hr_render_ask(worker, HR_ASK_READ_BACK, &message.hdr);
+	if (!ask) {
+		return -ENOMEM;
+	}
+	ask->done = done;
+	ask->data = data;
+	hr_worker_send(worker->process, &message, sizeof(message), NULL, 0, &read_back->fd, 1);
+	*ret_ask = ask;
+	return 0;
+}
+
+void hr_render_cancel(struct hr_ask *ask)
+{
+	ask->done = NULL;
+}
+
 bool hr_render_attach_needs_memory(struct hr_context *context, const struct hr_resource *resource)
 {
 	const struct hr_render_context *render = hr_render_context_of(context);

@@ -42,7 +42,7 @@ static void held_unref(struct hr_held *held)
 	}
 }
 
-static void ask_finish(struct hr_render_worker *worker, struct hr_ask *ask)
+static void ask_finish(struct hr_render_worker *worker, struct hr_ask *ask, int err)
 {
 	wl_list_remove(&ask->link);
 	if (wl_list_empty(&worker->asks)) {
@@ -50,6 +50,9 @@ static void ask_finish(struct hr_render_worker *worker, struct hr_ask *ask)
 	}
 	if (ask->held) {
 		held_unref(ask->held);
+	}
+	if (ask->done) {
+		ask->done(ask->data, err);
 	}
 	hr_resource_unref(ask->resource);
 	free(ask);
@@ -151,7 +154,7 @@ static void handle_answer(struct hr_render_worker *worker, const struct wk_heade
 		hr_fence_complete(ask->fence);
 	}
 	bool exports = ask->kind == HR_ASK_EXPORT;
-	ask_finish(worker, ask);
+	ask_finish(worker, ask, err);
 	/* It has shown that it works. */
 	if (!wl_list_empty(&worker->asks)) {
 		(void)wl_event_source_timer_update(worker->watchdog, ANSWER_DEADLINE_MS);
@@ -217,7 +220,7 @@ static void on_ended(void *data, const char *reason)
 		if (ask->kind == HR_ASK_EXPORT) {
 			settle_memory(ask->resource, NULL, NULL);
 		}
-		ask_finish(worker, ask);
+		ask_finish(worker, ask, -EIO);
 	}
 	hr_fence_fail_all(&worker->transfers);
 	wl_list_for_each (context, &worker->contexts, worker_link) {
@@ -320,7 +323,7 @@ void hr_render_finish(struct hr_device *device)
 	wl_list_for_each (worker, &device->workers, link) {
 		while (!wl_list_empty(&worker->asks)) {
 			struct hr_ask *ask = wl_container_of(worker->asks.next, ask, link);
-			ask_finish(worker, ask);
+			ask_finish(worker, ask, -EIO);
 		}
 		hr_fence_fail_all(&worker->transfers);
 	}
