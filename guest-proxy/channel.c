@@ -65,6 +65,7 @@ void gp_channel_close(struct gp_channel *channel, const char *reason)
 		return;
 	}
 	channel->closed = true;
+	gp_deadline_stop(&channel->opening);
 	channel->events->closed(channel->data, reason);
 }
 
@@ -310,6 +311,7 @@ static void handle_command(struct gp_channel *channel, const uint8_t *bytes, siz
 			   struct br_handle *fds, size_t n_fds)
 {
 	struct xd_read_write head;
+	gp_deadline_stop(&channel->opening);
 	if (channel->closed || len < sizeof(struct xd_header)) {
 		return;
 	}
@@ -599,6 +601,24 @@ int gp_channel_flush(struct gp_channel *channel, struct br_stream *out)
 
 /* --- beginning and end --- */
 
+static void handle_no_answer(void *data)
+{
+	struct gp_channel *channel = data;
+	gp_channel_enter(channel);
+	gp_channel_close(channel, "the host was asked for a channel: " GP_NO_ANSWER);
+	(void)gp_channel_leave(channel);
+}
+
+/* INIT has run. The compositor may take its time: a program that asks nothing gets no answers. */
+static void handle_opened(void *data, int err)
+{
+	struct gp_channel *channel = data;
+	gp_deadline_stop(&channel->opening);
+	if (err < 0 && !channel->destroyed) {
+		close_refused(channel);
+	}
+}
+
 /* ENABLE, INIT and the first GRANT in one command stream. */
 static int send_init(struct gp_channel *channel)
 {
@@ -624,8 +644,13 @@ static int send_init(struct gp_channel *channel)
 		.head_bytes = offsetof(typeof(commands), init) + sizeof(commands.init) - skip,
 		.body = &grant,
 		.body_bytes = pushes(channel) ? sizeof(grant) : 0,
+		.ring = gp_channel_send_ring(channel),
+		.done = handle_opened,
+		.data = channel,
 	};
-	return gp_channel_submit(channel, &command);
+	int ret = gp_deadline_start(&channel->opening, channel->transport->loop, handle_no_answer,
+				    channel);
+	return ret < 0 ? ret : gp_channel_submit(channel, &command);
 }
 
 static int start(struct gp_channel *channel)
@@ -707,6 +732,7 @@ void gp_channel_destroy(struct gp_channel *channel)
 		return;
 	}
 	channel->destroyed = true;
+	gp_deadline_stop(&channel->opening);
 	gp_channel_enter(channel);
 	gp_blobs_finish(channel);
 	gp_resource_destroy(channel->query_ring);

@@ -9,6 +9,7 @@
 
 #include "channel.h"
 #include "cross_domain.h"
+#include "deadline.h"
 #include "transport.h"
 
 struct wl_event_loop;
@@ -22,9 +23,10 @@ struct gp_channel {
 	const struct gp_channel_events *events;
 	void *data;
 	unsigned depth;
-	bool started;	/* INIT was sent */
-	bool closed;	/* the host's end is gone, the owner knows */
-	bool destroyed; /* by its owner */
+	bool started;		    /* INIT was sent */
+	bool closed;		    /* the host's end is gone, the owner knows */
+	bool destroyed;		    /* by its owner */
+	struct gp_deadline opening; /* runs until the host has answered INIT */
 
 	struct gp_resource *query_ring,
 		*channel_ring; /* channel_ring: NULL when packets are pushed */

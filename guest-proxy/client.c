@@ -125,6 +125,14 @@ static void handle_closed(void *data, const char *reason)
 	client->host_ended = true;
 	br_log_peer(BR_LOG_INFO, "guest: client=%u: the host closed its connection: %s",
 		    client->number, reason != NULL ? reason : "no reason given");
+	const struct br_stream *events = br_relay_input(client->relay, BR_EVENT);
+	if (events->head_pos == 0 && br_stream_empty(events)) {
+		/* Not even an error came: this is all that the program will learn. */
+		br_relay_client_error(client->relay, NULL, BR_ERROR_IMPLEMENTATION,
+				      "causeway-guest: the host did not take the program: %s; "
+				      "causeway-host's messages say more",
+				      reason != NULL ? reason : "no reason given");
+	}
 	client_run(client);
 }
 
@@ -431,6 +439,18 @@ static int open_channel(struct gp_client *client)
 	return ret;
 }
 
+static void explain_no_channel(struct gp_client *client, int err)
+{
+	const struct gp_options *options = client->server->options;
+	bool socket = options->transport == GP_TRANSPORT_SOCKET;
+	br_relay_client_error(client->relay, NULL, BR_ERROR_IMPLEMENTATION,
+			      "causeway-guest: no connection to the host %s%s: %s: %s",
+			      socket ? "at socket:" : "through the virtio-gpu",
+			      socket ? options->host_path : "", strerror(-err),
+			      socket ? "start causeway-host --socket there"
+				     : "causeway-guest --check says what is missing");
+}
+
 static struct gp_client *client_new(struct gp_server *server, int *sock_fd)
 {
 	struct gp_client *client = calloc(1, sizeof(*client));
@@ -476,11 +496,7 @@ void gp_client_create_take(struct gp_server *server, int *sock_fd, const char *r
 	} else {
 		int ret = open_channel(client);
 		if (ret < 0) {
-			br_relay_client_error(
-				client->relay, NULL, BR_ERROR_IMPLEMENTATION,
-				"causeway-guest: no connection to the host at socket:%s: %s: "
-				"start causeway-host --socket there",
-				server->options->host_path, strerror(-ret));
+			explain_no_channel(client, ret);
 		}
 	}
 	client_run(client);

@@ -15,6 +15,7 @@
 #include <wayland-server-core.h>
 
 #include "cross_domain.h"
+#include "deadline.h"
 #include "fd.h"
 #include "limits.h"
 #include "packet.h"
@@ -70,6 +71,7 @@ struct socket_transport {
 	int socket_fd;
 	struct wl_event_source *source;
 	struct wl_event_source *ready_idle; /* may be NULL */
+	struct gp_deadline handshake;
 	struct wl_list contexts, pending, out;
 	size_t out_bytes;
 	uint32_t next_context, next_resource;
@@ -108,6 +110,7 @@ static void lose(struct socket_transport *t, const char *reason)
 		return;
 	}
 	t->lost = true;
+	gp_deadline_stop(&t->handshake);
 	if (t->source != NULL) {
 		wl_event_source_remove(t->source);
 		t->source = NULL;
@@ -293,6 +296,7 @@ static int handle_capset(struct socket_transport *t, const uint8_t *bytes, size_
 		}
 	}
 	t->base.ready = true;
+	gp_deadline_stop(&t->handshake);
 	announce_ready(t);
 	return 0;
 }
@@ -676,6 +680,7 @@ static void socket_destroy(struct gp_transport *base)
 		wl_list_remove(&pending->link);
 		free(pending);
 	}
+	gp_deadline_stop(&t->handshake);
 	if (t->source != NULL) {
 		wl_event_source_remove(t->source);
 	}
@@ -696,6 +701,12 @@ static const struct gp_transport_ops socket_ops = {
 	.resource_destroy = socket_resource_destroy,
 	.destroy = socket_destroy,
 };
+
+/* A stopped process still accepts connections. */
+static void handle_no_answer(void *data)
+{
+	lose(data, "causeway-host accepts connections, but " GP_NO_ANSWER);
+}
 
 static int start(struct socket_transport *t, const char *path)
 {
@@ -718,7 +729,8 @@ static int start(struct socket_transport *t, const char *path)
 	if (t->source == NULL) {
 		return -ENOMEM;
 	}
-	return request(t, 0, &wanted, &get, sizeof(get), NULL, 0);
+	int ret = gp_deadline_start(&t->handshake, t->base.loop, handle_no_answer, t);
+	return ret < 0 ? ret : request(t, 0, &wanted, &get, sizeof(get), NULL, 0);
 }
 
 int gp_transport_socket_create(struct wl_event_loop *loop, const char *path,

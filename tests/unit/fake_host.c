@@ -683,8 +683,8 @@ bool fake_run(struct fake_host *host)
 		host->fd = accept4(host->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		busy = host->fd >= 0;
 	}
-	while (host->fd >= 0 && receive(host)) {
+	while (host->fd >= 0 && !host->silent && receive(host)) {
 		busy = true;
 	}
-	return host->fd >= 0 && emit(host) ? true : busy;
+	return host->fd >= 0 && !host->silent && emit(host) ? true : busy;
 }

@@ -54,6 +54,7 @@ struct fake_host {
 	char dir[32], path[64];
 	int listen_fd, fd; /* fd -1: nobody is connected */
 	/* Settings */
+	bool silent;	    /* takes connections, and does nothing: as one that is stopped */
 	bool hold_fences;   /* of ring 0: in held */
 	bool hold_maps;	    /* RESOURCE_MAP_BLOB is not answered: in held_maps */
 	bool refuse_query;  /* GET_IMAGE_REQUIREMENTS is an error */
