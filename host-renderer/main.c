@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <wayland-server-core.h>
 
@@ -46,9 +47,10 @@ static void print_stats(const struct program *program)
 	const struct hr_host *host = &program->host;
 	fprintf(stderr,
 		"causeway-host: stats clients=%" PRIu32 " clients_total=%" PRIu32
-		" request_bytes=%" PRIu64 " event_bytes=%" PRIu64 " copied_bytes=%" PRIu64 "\n",
+		" request_bytes=%" PRIu64 " event_bytes=%" PRIu64 " copied_bytes=%" PRIu64
+		" dmabuf_frames=%" PRIu64 "\n",
 		host->client_count, host->next_client - 1, host->request_bytes, host->event_bytes,
-		host->copied_bytes);
+		host->copied_bytes, host->dmabuf_frames);
 }
 
 static int handle_signal(int number, void *data)
@@ -237,12 +239,31 @@ static int start_upstream(struct program *program)
 	return ret;
 }
 
+/* The GPU that programs are told of; the guest's side puts the guest's own in its place. */
+static dev_t find_render_node(const char *path)
+{
+	struct stat st;
+	char name[32];
+	if (path != NULL) {
+		return stat(path, &st) == 0 ? st.st_rdev : 0;
+	}
+	for (int i = 128; i < 192; i++) {
+		snprintf(name, sizeof(name), "/dev/dri/renderD%d", i);
+		if (stat(name, &st) == 0) {
+			return st.st_rdev;
+		}
+	}
+	return 0;
+}
+
 static int start(struct program *program)
 {
 	static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
 	struct hr_host *host = &program->host;
 	host->next_client = 1;
 	host->policy = program->options.policy;
+	host->present = program->options.present;
+	host->render_node = find_render_node(program->options.gpu.render_node);
 	host->loop = wl_event_loop_create();
 	if (host->loop == NULL) {
 		br_log(BR_LOG_ERROR, "host: no event loop: %s", strerror(errno));

@@ -19,6 +19,7 @@ enum {
 	OPT_WINDOW,
 	OPT_GPU,
 	OPT_RENDER_NODE,
+	OPT_PRESENT,
 	OPT_PRINT_ARGS,
 	OPT_PRINT_XML,
 	OPT_NAME,
@@ -42,6 +43,7 @@ static const struct option long_options[] = {
 	{"window-size", required_argument, NULL, OPT_WINDOW},
 	{"gpu", required_argument, NULL, OPT_GPU},
 	{"render-node", required_argument, NULL, OPT_RENDER_NODE},
+	{"present", required_argument, NULL, OPT_PRESENT},
 	{"print-qemu-args", no_argument, NULL, OPT_PRINT_ARGS},
 	{"print-libvirt-xml", no_argument, NULL, OPT_PRINT_XML},
 	{"name", required_argument, NULL, OPT_NAME},
@@ -80,6 +82,10 @@ static const char usage_text[] =
 	"venus,virgl,drm;\n"
 	"                            none; or auto (default): all that works here\n"
 	"  --render-node PATH        the GPU for it (default: what its drivers find)\n"
+	"  --present MODE            frames of GPU programs: auto (default), as they are where "
+	"the\n"
+	"                            compositor can show them, else copied; dmabuf, never copied;\n"
+	"                            or shm, always through wl_shm\n"
 	"  --print-qemu-args         print what to add to QEMU's arguments (those after --), and "
 	"exit\n"
 	"  --print-libvirt-xml       the same for libvirt, and exit\n"
@@ -209,6 +215,7 @@ static int parse_simple(struct hr_options *options, int opt, const char *arg)
 {
 	static const char *const modes[] = {"auto", "require", "off", NULL};
 	static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+	static const char *const presents[] = {"dmabuf", "auto", "shm", NULL};
 	int word = 0;
 	switch (opt) {
 	case OPT_NAME:
@@ -220,6 +227,10 @@ static int parse_simple(struct hr_options *options, int opt, const char *arg)
 	case OPT_DISPLAY:
 		options->wayland_display = arg;
 		return 0;
+	case OPT_PRESENT:
+		word = find_word(presents, arg);
+		options->present = (enum hr_present)word;
+		return word >= 0 ? 0 : usage_error("--present is auto, dmabuf or shm, not ", arg);
 	case OPT_SECCTX:
 		word = find_word(modes, arg);
 		options->secctx = (enum hr_secctx_mode)word;
@@ -348,6 +359,7 @@ static int default_sockets(struct hr_options *options)
 int hr_options_parse(struct hr_options *options, int argc, char **argv)
 {
 	*options = (struct hr_options){.name = "guest",
+				       .present = HR_PRESENT_AUTO,
 				       .window_mib = WINDOW_MIB_UNSET,
 				       .gpu.flags = WK_VENUS | WK_VIRGL | WK_DRM,
 				       .log_level = BR_LOG_INFO};

@@ -11,6 +11,7 @@
 #include "gpu/gpu.h"
 #include "log.h"
 #include "policy.h"
+#include "wayland/host.h"
 #include "wayland/upstream.h"
 
 enum hr_action {
@@ -30,7 +31,8 @@ struct hr_options {
 	char *vhost_path;    /* owned; NULL: not served */
 	uint32_t window_mib; /* 0: no window */
 	struct hr_gpu_options gpu;
-	char **command;		     /* QEMU and its arguments; NULL: none */
+	char **command; /* QEMU and its arguments; NULL: none */
+	enum hr_present present;
 	const char *wayland_display; /* NULL: as in the environment */
 	enum hr_secctx_mode secctx;
 	const char *trace; /* filter; NULL: off */

@@ -25,6 +25,11 @@
 #define BR_LIMIT_SHM_FORMATS 256	/* of a compositor's wl_shm; more are not used */
 #define BR_LIMIT_DAMAGE_RECTS 64	/* kept per buffer; more become their bounding box */
 
+#define BR_LIMIT_KEPT_FDS 256		 /* of a client's dma-bufs that are no buffers yet */
+#define BR_LIMIT_COPIED_BUFFERS 256	 /* of one client that the host copies */
+#define BR_LIMIT_COPIED_BYTES (1u << 30) /* of their copies */
+#define BR_LIMIT_SURFACES 1024		 /* of one client whose damage the host follows */
+
 /* The device */
 #define BR_LIMIT_RESOURCES 65536		/* of one device */
 #define BR_LIMIT_CTX_RESOURCES 16384		/* attached to one context */

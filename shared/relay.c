@@ -225,7 +225,9 @@ static void retire(struct br_relay *relay, struct br_object *object)
 			return;
 		}
 	}
-	if (object->server_id == 0 && object->client_id != 0) {
+	/* No server says when one of its own ids is free: see br_relay_adopt(). */
+	bool server_is_silent = object->server_id == 0 || object->server_id >= BR_SERVER_ID_START;
+	if (server_is_silent && object->client_id != 0) {
 		send_delete_id(relay, object->client_id);
 		br_object_release_id(&relay->objects, object, BR_SIDE_CLIENT);
 	}
@@ -261,7 +263,8 @@ static void strand_new_objects(struct br_relay *relay, struct br_msg *msg)
 			continue; /* a hook sent it in a message of its own */
 		}
 		if (msg->dir == BR_REQUEST) {
-			object->state = BR_OBJECT_INERT;
+			object->state =
+				object->state == BR_OBJECT_OURS ? BR_OBJECT_OURS : BR_OBJECT_INERT;
 		} else {
 			object->state = BR_OBJECT_ZOMBIE;
 			br_object_run_destroy(&relay->objects, object);
@@ -378,7 +381,8 @@ static enum br_verdict judge(struct br_relay *relay, struct br_msg *msg)
 		return BR_DROP;
 	}
 	enum br_verdict verdict = run_hook(relay, msg);
-	if (verdict == BR_FORWARD && !arguments_fit(msg)) {
+	if (verdict == BR_FORWARD &&
+	    (br_object_id(msg->object, target_side(msg->dir)) == 0 || !arguments_fit(msg))) {
 		verdict = BR_DROP;
 	}
 	return verdict;
@@ -447,6 +451,61 @@ int br_relay_dispatch(struct br_relay *relay, enum br_dir dir)
 		}
 	}
 	return relay->failed ? -EPROTO : 0;
+}
+
+void br_relay_forget(struct br_relay *relay, struct br_object *object)
+{
+	br_object_run_destroy(&relay->objects, object);
+	br_object_forget(&relay->objects, object);
+}
+
+int br_relay_adopt(struct br_relay *relay, struct br_object *object, uint32_t server_id)
+{
+	struct br_object *made = br_object_find(&relay->objects, BR_SIDE_SERVER, server_id);
+	if (made == NULL || made->state != BR_OBJECT_ZOMBIE || made->client_id != 0 ||
+	    server_id < BR_SERVER_ID_START) {
+		return -ENOENT;
+	}
+	/* It gives way as to a reuse by the server. */
+	return br_object_set_id(&relay->objects, object, BR_SIDE_SERVER, server_id);
+}
+
+/** Data of a callback of our own. */
+struct sync {
+	void (*done)(struct br_relay *relay, void *data);
+	void *data;
+};
+
+static void handle_sync_destroy(struct br_relay *relay, struct br_object *object)
+{
+	(void)relay;
+	free(object->data);
+	object->data = NULL;
+}
+
+static void handle_sync_done(struct br_relay *relay, struct br_object *object, struct br_msg *msg)
+{
+	const struct sync *sync = object->data;
+	(void)msg;
+	sync->done(relay, sync->data);
+}
+
+int br_relay_sync(struct br_relay *relay, void (*done)(struct br_relay *relay, void *data),
+		  void *data)
+{
+	struct br_object *callback = br_relay_create_server_object(relay, BR_IFACE_WL_CALLBACK, 1);
+	struct sync *sync = malloc(sizeof(*sync));
+	if (callback == NULL || sync == NULL) {
+		free(sync);
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
+		return -ENOMEM;
+	}
+	*sync = (struct sync){.done = done, .data = data};
+	callback->data = sync;
+	callback->destroy = handle_sync_destroy;
+	callback->event = handle_sync_done;
+	const union br_arg arg = {.object = callback};
+	return br_relay_send(relay, BR_REQUEST, relay->display, BR_REQ_WL_DISPLAY_SYNC, &arg, NULL);
 }
 
 int br_relay_send(struct br_relay *relay, enum br_dir dir, struct br_object *object,

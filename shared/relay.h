@@ -29,6 +29,8 @@ enum br_object_state {
 	BR_OBJECT_LIVE,
 	BR_OBJECT_INERT,  /* the server does not have it: requests are swallowed */
 	BR_OBJECT_ZOMBIE, /* destroyed; its ids wait for delete_id or for reuse */
+	BR_OBJECT_OURS,	  /* the server does not have it: hooks deal with the requests. A hook says
+			   * so of an object that its message would have made, and drops that */
 };
 
 /** An object of a relayed connection. Owned by the relay; freed when no id refers to it any more.
@@ -158,6 +160,18 @@ void br_relay_refused(struct br_relay *relay, const char *fmt, ...)
  * Returns NULL if memory is out or BR_LIMIT_OBJECTS is reached. */
 struct br_object *br_relay_create_server_object(struct br_relay *relay, uint16_t iface,
 						uint16_t version);
+
+/** Free an object that no message has told of, neither side's. Its destroy hook is called. */
+void br_relay_forget(struct br_relay *relay, struct br_object *object);
+
+/** Let an object that only the client has be the one that the server made by an event which a hook dropped:
+ * server_id is the new id of that event. Returns 0; -ENOENT there is none. */
+int br_relay_adopt(struct br_relay *relay, struct br_object *object, uint32_t server_id);
+
+/** Ask the server to answer when it is through with all that was sent before. done is called once, or
+ * never if the relay ends first. Returns 0, or -errno after which the relay has failed. */
+int br_relay_sync(struct br_relay *relay, void (*done)(struct br_relay *relay, void *data),
+		  void *data);
 
 /** Queue a message of our own in a direction. opcode: of the object's interface in that direction
  * (BR_REQ_* / BR_EVT_* from the generated br-tables.h). args: desc->n_args of them. Handles of fd

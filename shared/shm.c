@@ -37,6 +37,13 @@ static void handle_destroy(struct br_relay *relay, struct br_object *object)
 	shm->object = NULL;
 }
 
+static void handle_complete(struct br_relay *relay, void *data)
+{
+	struct br_own_shm *shm = data;
+	shm->complete = true;
+	shm->completed(relay, shm);
+}
+
 int br_own_shm_bind(struct br_relay *relay, struct br_own_shm *shm, struct br_object *registry,
 		    uint32_t name)
 {
@@ -56,7 +63,8 @@ int br_own_shm_bind(struct br_relay *relay, struct br_own_shm *shm, struct br_ob
 	object->event = handle_event;
 	object->destroy = handle_destroy;
 	shm->object = object;
-	return br_relay_send(relay, BR_REQUEST, registry, BR_REQ_WL_REGISTRY_BIND, args, NULL);
+	int ret = br_relay_send(relay, BR_REQUEST, registry, BR_REQ_WL_REGISTRY_BIND, args, NULL);
+	return ret < 0 || shm->completed == NULL ? ret : br_relay_sync(relay, handle_complete, shm);
 }
 
 bool br_own_shm_has_format(const struct br_own_shm *shm, uint32_t format)

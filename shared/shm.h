@@ -27,6 +27,8 @@ struct br_own_shm {
 	struct br_object *object; /* NULL: not bound */
 	uint32_t formats[BR_LIMIT_SHM_FORMATS];
 	uint32_t n_formats; /* that were announced so far */
+	bool complete;	    /* which is all; only if completed is set */
+	void (*completed)(struct br_relay *relay, struct br_own_shm *shm); /* may be NULL */
 };
 
 /** Check a geometry against a pool of pool_bytes, as libwayland does. */

@@ -16,8 +16,8 @@ struct br_handle {
 	uint8_t kind;	 /* enum br_fd_kind; BR_FD_NONE until the relay knows it */
 	uint32_t res_id; /* guest to host: an existing virtio-gpu resource instead of fd; else 0 */
 	uint64_t
-		offset; /* where in the fd's file the memory starts; only wl_shm pools may be elsewhere
-			  * than at 0 */
+		offset; /* where in the fd's file the memory starts; only that of wl_shm pools and dma-bufs
+			  * may be elsewhere than at 0 */
 	uint64_t bytes; /* that the memory has from there on; 0: the rest of the file */
 };
 

@@ -195,10 +195,10 @@ static int decode_fd(struct br_stream *in, struct br_msg *msg, uint32_t *n_fds, 
 	handle.kind = msg->desc->fd_kind;
 	arg->handle = *n_fds;
 	msg->handles[(*n_fds)++] = handle;
-	/* Only wl_shm can say where in a file its memory is. */
-	if (handle.offset != 0 && handle.kind != BR_FD_SHM) {
+	/* Only there the message itself can say where in a file the memory is. */
+	if (handle.offset != 0 && handle.kind != BR_FD_SHM && handle.kind != BR_FD_DMABUF) {
 		return fail(error, BR_ERROR_INVALID_METHOD,
-			    "memory in the host's window is only for wl_shm pools");
+			    "memory in the host's window is only for buffers");
 	}
 	return 0;
 }

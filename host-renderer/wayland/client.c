@@ -248,6 +248,16 @@ static void run(struct hr_client *client)
 	}
 }
 
+/* A hook that stopped the requests can go on. Objects that end with the client say so as well. */
+static void handle_wake(struct hr_hook_state *state)
+{
+	struct hr_client *client = wl_container_of(state, client, hooks);
+	if (!client->dead) {
+		br_relay_resume(client->relay, BR_REQUEST);
+		run(client);
+	}
+}
+
 static void handle_connected(struct hr_upstream_wait *wait, int fd)
 {
 	struct hr_client *client = wl_container_of(wait, client, wait);
@@ -276,7 +286,9 @@ int hr_client_create(struct hr_host *host, const struct hr_client_events *events
 	client->events = events;
 	client->data = data;
 	client->number = host->next_client++;
+	hr_hook_state_init(&client->hooks, host);
 	client->hooks.policy = host->policy;
+	client->hooks.wake = handle_wake;
 	client->fd = -1;
 	client->wait.ready = handle_connected;
 	const struct br_relay_config config = {
@@ -317,7 +329,7 @@ void hr_client_destroy(struct hr_client *client)
 	disconnect(client);
 	br_relay_destroy(client->relay);
 	client->relay = NULL;
-	hr_admit_finish(&client->hooks.admit);
+	hr_hook_state_finish(&client->hooks);
 	client->host->client_count--;
 	if (!client->running) {
 		free(client);

@@ -6,11 +6,19 @@
 #define HR_HOST_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 struct wl_event_loop;
 struct hr_gpu;
 struct hr_policy;
 struct hr_upstream;
+
+/** How buffers of linux-dmabuf reach the compositor. */
+enum hr_present {
+	HR_PRESENT_DMABUF, /* as they are, if it has linux-dmabuf */
+	HR_PRESENT_AUTO,   /* as they are; what it can't import, as wl_shm */
+	HR_PRESENT_SHM,	   /* as wl_shm */
+};
 
 /** Owned by main; the pointers outlive every device and client. */
 struct hr_host {
@@ -20,6 +28,9 @@ struct hr_host {
 	struct hr_upstream *upstream;	/* connections to the compositor, security context */
 	uint32_t next_client;		/* number of the next client, from 1 */
 	uint32_t client_count;
+	enum hr_present present;
+	dev_t render_node;	/* the GPU that feedback names; 0: none is known */
+	uint64_t dmabuf_frames; /* commits of dma-bufs that the compositor imported */
 	/* Bytes of pixels copied on the host, for --stats and the tests' proof of no copies. */
 	uint64_t copied_bytes;
 	/* Wayland bytes to and from the compositor, for --stats. */

@@ -17,6 +17,7 @@
 #include "gp-hooks.h"
 #include "hooks/hooks.h"
 #include "hooks/state.h"
+#include "host.h"
 #include "hr-hooks.h"
 #include "object.h"
 #include "policy.h"
@@ -81,15 +82,21 @@ void gp_channel_alloc_blob(struct gp_channel *channel, uint64_t size, gp_blob_do
 uint64_t gp_channel_render_node(const struct gp_channel *channel)
 {
 	(void)channel;
-	return 0;
+	return 1;
 }
 
 int gp_channel_import(struct gp_channel *channel, int fd, struct gp_blob **ret_blob)
 {
 	(void)channel;
-	(void)fd;
-	(void)ret_blob;
-	return -ENODEV;
+	/* By chance, as what is mapped by a program is. */
+	if (next_res_id % 2 == 0) {
+		next_res_id++;
+		return fd < 0 ? -EINVAL : -ENODEV;
+	}
+	*ret_blob = calloc(1, sizeof(**ret_blob));
+	(*ret_blob)->refs = 1;
+	(*ret_blob)->res_id = next_res_id++;
+	return 0;
 }
 
 struct gp_blob *gp_blob_ref(struct gp_blob *blob)
@@ -120,6 +127,7 @@ static const char *const globals[] = {
 	"xdg_activation_v1",
 	"wl_data_device_manager",
 	"wl_seat",
+	"zwp_linux_dmabuf_v1",
 	"ext_session_lock_manager_v1",
 };
 #define N_GLOBALS (sizeof(globals) / sizeof(globals[0]))
@@ -421,16 +429,28 @@ static void begin(struct fuzz *f)
 	}
 }
 
+static struct br_relay *woken;
+
+static void wake_host(struct hr_hook_state *state)
+{
+	(void)state;
+	if (woken != NULL) {
+		br_relay_resume(woken, BR_REQUEST);
+	}
+}
+
 static void run(struct fuzz *f, const struct br_relay_config *config, struct gp_state *state)
 {
 	f->relay = br_relay_create(config);
 	if (f->relay == NULL) {
 		abort();
 	}
+	woken = f->relay;
 	begin(f);
 	while (f->in.at < f->in.end && !br_relay_failed(f->relay)) {
 		step(f, state);
 	}
+	woken = NULL;
 	br_relay_destroy(f->relay);
 	finish_alloc(-ECANCELED);
 }
@@ -441,11 +461,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fuzz f = {.in = {data, data + size}};
 	struct gp_stats stats = {0};
 	struct gp_state guest;
-	uint32_t mode = take(&f.in, 3);
+	uint32_t mode = take(&f.in, 5);
 	if (policy == NULL) {
 		policy = hr_policy_create("vm");
 	}
-	struct hr_hook_state host = {.policy = policy};
+	struct hr_host shared = {.present =
+					 mode < 2 ? HR_PRESENT_AUTO : (enum hr_present)(mode - 2)};
+	struct hr_hook_state host;
+	hr_hook_state_init(&host, &shared);
+	host.policy = policy;
+	host.wake = wake_host;
 	f.file = memfd_create("fuzz", MFD_CLOEXEC);
 	if (f.file < 0 || ftruncate(f.file, FILE_BYTES) < 0) {
 		abort();
@@ -454,13 +479,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	gp_state_init(&guest, mode == 1, &stats);
 	guest.channel = (struct gp_channel *)&stats; /* only its address counts */
 	const struct br_relay_config config = {
-		.hooks = mode == 2 ? hr_hooks : gp_hooks,
-		.data = mode == 2 ? (void *)&host : &guest,
+		.hooks = mode >= 2 ? hr_hooks : gp_hooks,
+		.data = mode >= 2 ? (void *)&host : &guest,
 	};
 	run(&f, &config, &guest);
 	guest.channel = NULL;
 	gp_state_finish(&guest);
-	hr_admit_finish(&host.admit);
+	hr_hook_state_finish(&host);
 	close(f.file);
 	return 0;
 }

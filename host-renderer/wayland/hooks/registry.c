@@ -17,6 +17,9 @@ enum br_verdict hr_hook_wl_registry_global(struct br_relay *relay, struct br_msg
 	(void)args; /* the interface is looked up, the version rewritten: by position */
 	const char *name = msg->args[1].str.ptr;
 	uint16_t iface = br_iface_find(name);
+	if (!hr_offer_sees(relay, msg->object, msg->args[0].u, iface)) {
+		return BR_DROP;
+	}
 	uint32_t version = hr_policy_version(state->policy, iface, msg->args[2].u);
 	if (version == 0) {
 		hr_policy_log_withheld(state->policy, iface, name);
@@ -113,6 +116,10 @@ enum br_verdict hr_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *
 		br_relay_client_error(relay, msg->object, BR_ERROR_INVALID_OBJECT,
 				      "bind: invalid version for global %s (%u): it has %u, not %u",
 				      wanted, name, global->version, version);
+		return BR_DROP;
+	}
+	if (hr_offer_has(hr_hook_state(relay), global)) {
+		hr_offer_bound(relay, msg->args[3].object);
 		return BR_DROP;
 	}
 	if (strcmp(wanted, "wl_fixes") == 0) {

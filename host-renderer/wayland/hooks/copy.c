@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Buffers for a compositor that can't import the guest's: in wl_shm. Memory in a plain file is the pool
+ * itself; a dma-buf is copied into one, what has changed of it, before the compositor hears of the commit.
+ * Only the client's own requests wait for that.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "../../gpu/resource.h"
+#include "../host.h"
+#include "../readback.h"
+#include "br-tables.h"
+#include "dmabuf.h"
+#include "fd.h"
+#include "hooks.h"
+#include "wire.h"
+
+/* Data of a wl_buffer. */
+struct copied {
+	struct br_copied base;
+	struct hr_readback *readback;
+	uint8_t *map; /* the copy */
+	size_t bytes;
+};
+
+static void copied_free(struct copied *copied)
+{
+	hr_readback_destroy(copied->readback);
+	if (copied->map != NULL) {
+		(void)munmap(copied->map, copied->bytes);
+	}
+	free(copied);
+}
+
+static void copied_destroy(struct br_relay *relay, struct br_object *object)
+{
+	struct hr_hook_state *state = hr_hook_state(relay);
+	struct copied *copied = object->data;
+	br_surfaces_forget(&state->surfaces, &copied->base, NULL);
+	if (state->copying == HR_COPY_RUNNING && state->copying_buffer == &copied->base) {
+		state->copying = HR_COPY_DONE;
+		state->wake(state);
+	}
+	state->n_copied--;
+	state->copied_bytes -= copied->bytes;
+	copied_free(copied);
+	object->data = NULL;
+}
+
+struct br_copied *hr_copied_of(const struct br_object *object)
+{
+	return object != NULL && object->destroy == copied_destroy ? object->data : NULL;
+}
+
+/* The pool is the client's own memory. */
+static int send_file(struct br_relay *relay, struct br_object *buffer, struct br_handle *memory,
+		     const struct br_shm_geometry *geometry)
+{
+	struct stat st;
+	struct br_shm_geometry there = *geometry;
+	uint64_t start = memory->offset + (uint64_t)geometry->offset;
+	uint64_t end = start + (uint64_t)geometry->stride * (uint64_t)geometry->height;
+	if (fstat(memory->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		return -ENODEV;
+	}
+	if (end > INT32_MAX || (uint64_t)st.st_size < end) {
+		return -EINVAL;
+	}
+	there.offset = (int32_t)start;
+	return br_shm_create_buffer(relay, hr_hook_state(relay)->own_shm.object, memory, end,
+				    buffer, &there);
+}
+
+/* Memory for the copy; *ret_fd is the caller's. */
+static int make_copy(struct hr_hook_state *state, struct copied *copied, struct br_handle *memory,
+		     const struct br_shm_geometry *geometry, int *ret_fd)
+{
+	int fd BR_CLEANUP_FD = hr_memory_create(copied->bytes);
+	if (fd < 0) {
+		return fd;
+	}
+	void *map = mmap(NULL, copied->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED) {
+		return -errno;
+	}
+	copied->map = map;
+	int ret = hr_readback_create_take(state->host, memory, geometry, copied->map,
+					  &copied->readback);
+	if (ret == 0) {
+		*ret_fd = br_fd_take(&fd);
+	}
+	return ret;
+}
+
+static int send_copy(struct br_relay *relay, struct br_object *buffer, struct br_handle *memory,
+		     const struct br_shm_geometry *geometry)
+{
+	struct hr_hook_state *state = hr_hook_state(relay);
+	size_t bytes = (size_t)geometry->stride * (size_t)geometry->height;
+	if (state->n_copied >= BR_LIMIT_COPIED_BUFFERS ||
+	    bytes > BR_LIMIT_COPIED_BYTES - state->copied_bytes) {
+		return -ENOSPC;
+	}
+	struct copied *copied = calloc(1, sizeof(*copied));
+	struct br_handle pool = {.fd = -1};
+	if (copied == NULL) {
+		return -ENOMEM;
+	}
+	br_copied_init(&copied->base, geometry->width, geometry->height);
+	copied->bytes = bytes;
+	int ret = make_copy(state, copied, memory, geometry, &pool.fd);
+	if (ret < 0) {
+		copied_free(copied);
+		return ret;
+	}
+	struct br_shm_geometry there = *geometry;
+	there.offset = 0;
+	state->n_copied++;
+	state->copied_bytes += bytes;
+	buffer->data = copied;
+	buffer->destroy = copied_destroy;
+	return br_shm_create_buffer(relay, state->own_shm.object, &pool, bytes, buffer, &there);
+}
+
+int hr_copy_create_buffer(struct br_relay *relay, struct br_object *buffer,
+			  struct br_handle *memory, const struct br_shm_geometry *geometry)
+{
+	int ret = br_dmabuf_is(memory->fd) ? send_copy(relay, buffer, memory, geometry)
+					   : send_file(relay, buffer, memory, geometry);
+	br_fd_clear(&memory->fd);
+	return ret;
+}
+
+static void handle_copied(void *data, int err)
+{
+	struct hr_hook_state *state = data;
+	state->copying = HR_COPY_DONE;
+	state->copy_error = err;
+	state->wake(state);
+}
+
+enum br_verdict hr_copy_update(struct br_relay *relay, struct br_copied *base)
+{
+	struct hr_hook_state *state = hr_hook_state(relay);
+	struct copied *copied = (struct copied *)base;
+	const struct br_rect all = {0, 0, base->width, base->height};
+	struct br_rect rects[BR_LIMIT_DAMAGE_RECTS];
+	struct hr_readback_ask ask = {.rects = rects, .done = handle_copied, .data = state};
+	if (base->whole) {
+		rects[ask.n_rects++] = all;
+	}
+	for (uint32_t i = 0; !base->whole && i < base->damage.count; i++) {
+		rects[ask.n_rects] = br_rect_intersect(&base->damage.rects[i], &all);
+		ask.n_rects += br_rect_empty(&rects[ask.n_rects]) ? 0 : 1;
+	}
+	base->whole = false;
+	br_damage_clear(&base->damage);
+	if (ask.n_rects == 0) {
+		return BR_FORWARD;
+	}
+	int ret = hr_readback_ask(copied->readback, &ask);
+	if (ret < 0) {
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY,
+				      "host: a buffer can't be read: %s", strerror(-ret));
+		return BR_DROP;
+	}
+	state->copying = HR_COPY_RUNNING;
+	state->copying_buffer = base;
+	state->copy_error = 0;
+	return BR_AGAIN;
+}
