@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "cross_domain.h"
 
@@ -73,9 +74,13 @@ static int usage_error(const char *what, const char *value, const char *hint)
 	return USAGE_ERROR;
 }
 
-static int parse_transport(struct gp_options *options, const char *value)
+/* what: the option or the variable that the value is from. */
+static int parse_transport(struct gp_options *options, const char *what, const char *value)
 {
-	if (strncmp(value, "socket:", 7) == 0 && value[7] != '\0') {
+	/* A socket's address holds no more. */
+	const size_t most = 7 + sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+	size_t len = strlen(value);
+	if (strncmp(value, "socket:", 7) == 0 && len > 7 && len <= most) {
 		options->transport = GP_TRANSPORT_SOCKET;
 		options->host_path = value + 7;
 		return -1;
@@ -86,8 +91,9 @@ static int parse_transport(struct gp_options *options, const char *value)
 		options->host_path = value[7] == ':' ? value + 8 : NULL;
 		return -1;
 	}
-	return usage_error("transport", value,
-			   "it must be virtgpu, virtgpu:/dev/dri/renderDN or socket:PATH");
+	return usage_error(what, value,
+			   "it must be virtgpu, virtgpu:/dev/dri/renderDN or socket:PATH, with a "
+			   "path of up to 107 bytes");
 }
 
 static int parse_shm(struct gp_options *options, const char *value)
@@ -164,7 +170,7 @@ static int parse_one(struct gp_options *options, int option)
 		options->socket = optarg;
 		return *optarg != '\0' ? -1 : usage_error("--socket", optarg, "it needs a name");
 	case 't':
-		return parse_transport(options, optarg);
+		return parse_transport(options, "--transport", optarg);
 	case OPT_SHM:
 		return parse_shm(options, optarg);
 	case OPT_EXTENSIONS:
@@ -220,7 +226,7 @@ int gp_options_parse(struct gp_options *options, int argc, char **argv)
 	}
 	const char *fallback = getenv("CAUSEWAY_TRANSPORT");
 	if (!given && fallback != NULL && *fallback != '\0') {
-		int status = parse_transport(options, fallback);
+		int status = parse_transport(options, "CAUSEWAY_TRANSPORT", fallback);
 		if (status >= 0) {
 			return status;
 		}

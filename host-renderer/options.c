@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "limits.h"
 
@@ -133,8 +134,13 @@ static int find_word(const char *const *words, const char *arg)
 	return -1;
 }
 
-static int set_path(char **path, const char *arg)
+static int set_path(char **path, const char *option, const char *arg)
 {
+	if (arg[0] == '\0' || strlen(arg) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
+		char what[64];
+		snprintf(what, sizeof(what), "%s takes a path of 1 to 107 bytes, not ", option);
+		return usage_error(what, arg);
+	}
 	free(*path);
 	*path = strdup(arg);
 	return *path == NULL;
@@ -189,9 +195,9 @@ static int parse_guest(struct hr_options *options, int opt, const char *arg)
 {
 	switch (opt) {
 	case OPT_SOCKET:
-		return set_path(&options->socket_path, arg);
+		return set_path(&options->socket_path, "--socket", arg);
 	case OPT_VHOST:
-		return set_path(&options->vhost_path, arg);
+		return set_path(&options->vhost_path, "--vhost-user", arg);
 	case OPT_WINDOW:
 		return parse_window(options, arg);
 	case OPT_GPU:

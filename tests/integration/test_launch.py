@@ -291,7 +291,7 @@ def test_device_that_cannot_start(rig):
 
 def test_options(rig):
     for args, error in ((["--window-size", "3"], "power of two"),
-                        (["--window-size", "2048"], "power of two"),
+                        (["--window-size", "16384"], "power of two"),
                         (["--window-size", "-1"], "power of two"),
                         (["--window-size", ""], "power of two"),
                         (["--vhost-user", "/tmp/x", "--", FAKE], "started apart"),
