@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <search.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <virglrenderer.h>
 
 #include "limits.h"
@@ -15,6 +18,9 @@
 #include "sockets.h"
 
 enum { CAPSET_VIRGL = 1, CAPSET_VIRGL2 = 2, CAPSET_VENUS = 4, CAPSET_DRM = 6 };
+
+/* Less than the device waits before it kills all of the worker. */
+#define GUARD_SECONDS 10
 
 /* A fence that waits. */
 struct fence {
@@ -44,6 +50,34 @@ bool wk_context_is_virgl(const struct wk_context *context)
 	return context->capset_id == CAPSET_VIRGL || context->capset_id == CAPSET_VIRGL2;
 }
 
+static volatile sig_atomic_t guarded_fd = -1;
+
+static void handle_alarm(int number)
+{
+	int saved = errno;
+	(void)number;
+	if (guarded_fd >= 0) {
+		(void)shutdown(guarded_fd, SHUT_RDWR);
+	}
+	errno = saved;
+}
+
+void wk_context_guard(const struct wk_context *context)
+{
+	if (context->socket_fd >= 0) {
+		guarded_fd = context->socket_fd;
+		(void)alarm(GUARD_SECONDS);
+	}
+}
+
+void wk_context_unguard(void)
+{
+	if (guarded_fd >= 0) {
+		(void)alarm(0);
+		guarded_fd = -1;
+	}
+}
+
 /* Returns NULL if memory is out. */
 static struct wk_context *add_context(struct wk_worker *worker, uint32_t id, uint32_t capset_id)
 {
@@ -53,6 +87,7 @@ static struct wk_context *add_context(struct wk_worker *worker, uint32_t id, uin
 	}
 	context->id = id;
 	context->capset_id = capset_id;
+	context->socket_fd = -1;
 	wl_list_init(&context->fences);
 	wl_list_init(&context->attachments);
 	if (tsearch(context, &worker->contexts, compare) == NULL) {
@@ -64,6 +99,11 @@ static struct wk_context *add_context(struct wk_worker *worker, uint32_t id, uin
 
 int wk_contexts_init(struct wk_worker *worker)
 {
+	/* Drivers don't get to see interrupted calls. */
+	const struct sigaction action = {.sa_handler = handle_alarm, .sa_flags = SA_RESTART};
+	if (sigaction(SIGALRM, &action, NULL) < 0) {
+		return -errno;
+	}
 	return add_context(worker, 0, 0) != NULL ? 0 : -ENOMEM;
 }
 
@@ -89,7 +129,7 @@ static void complete_fence(struct wk_worker *worker, struct fence *fence)
 static void renounce(struct wk_worker *worker, struct wk_context *context)
 {
 	struct fence *fence, *next;
-	wk_resource_detach_all(worker, context);
+	wk_resource_detach_all(context);
 	if (context->id != 0 && !context->lost) {
 		virgl_renderer_context_destroy(context->id);
 	}
@@ -150,7 +190,7 @@ int wk_context_create(struct wk_worker *worker, const struct wk_packet *packet)
 		return ret;
 	}
 	if (create->capset_id == CAPSET_VENUS) {
-		(void)wk_sockets_watch(worker, WK_SOURCE_CONTEXT, id);
+		context->socket_fd = wk_sockets_watch(worker, WK_SOURCE_CONTEXT, id);
 	}
 	return 0;
 }
@@ -199,8 +239,11 @@ static int start_fence(struct wk_worker *worker, struct wk_context *context, str
 	}
 	if (context->id != 0) {
 		fence->number = fence->id;
-		return virgl_renderer_context_create_fence(context->id, 0, fence->ring_idx,
-							   fence->id);
+		wk_context_guard(context);
+		int ret = virgl_renderer_context_create_fence(context->id, 0, fence->ring_idx,
+							      fence->id);
+		wk_context_unguard();
+		return ret;
 	}
 	/* Without VirGL all that is done for no context is done when it is asked for. */
 	if (!(worker->flags & WK_VIRGL)) {

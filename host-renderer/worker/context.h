@@ -16,6 +16,7 @@ struct wk_context {
 	uint32_t id;
 	uint32_t capset_id; /* VIRTIO_GPU_CAPSET_*; 0: context 0 */
 	bool lost;
+	int socket_fd; /* to its process in the render server, libvirglrenderer's own; -1: it has none */
 	struct wl_list fences;	    /* fences that wait, oldest first: context.c */
 	struct wl_list attachments; /* wk_attachment.context_link */
 };
@@ -26,7 +27,13 @@ struct wk_context *wk_context_find(const struct wk_worker *worker, uint32_t id);
 /** True if it is OpenGL's: VirGL. */
 bool wk_context_is_virgl(const struct wk_context *context);
 
-/** Make context 0. Returns 0 or -ENOMEM. */
+/** Before a call of libvirglrenderer that waits for this context's process, and after it. In between the
+ * process is given some seconds; then its socket is shut down, and the context is lost: nobody else shall
+ * wait for it. */
+void wk_context_guard(const struct wk_context *context);
+void wk_context_unguard(void);
+
+/** Make context 0. Returns 0 or -errno. */
 int wk_contexts_init(struct wk_worker *worker);
 
 /** Destroy all. Nothing is told to the device. */

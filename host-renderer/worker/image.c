@@ -73,6 +73,12 @@ static int export_blob(struct wk_worker *worker, const struct wk_object *object,
 	int fd = -1;
 	/* It calls memory that it can't export an invalid argument. */
 	if (virgl_renderer_resource_export_blob(object->id, &type, &fd) != 0 || fd < 0) {
+		if (object->is_host_memory && !object->is_image) {
+			wk_log(worker, BR_LOG_WARN, 0,
+			       "resource %u can't be mapped or shown: the GPU's driver does not "
+			       "hand on this memory (as amdgpu does not what is private to a VM)",
+			       object->id);
+		}
 		return -ENOTSUP;
 	}
 	if (type == VIRGL_RENDERER_BLOB_FD_TYPE_OPAQUE) {

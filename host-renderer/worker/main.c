@@ -206,6 +206,7 @@ static int start(struct wk_worker *worker)
 
 static void finish(struct wk_worker *worker)
 {
+	(void)signal(SIGALRM, SIG_DFL);
 	(void)alarm(FINISH_SECONDS);
 	worker->stop = true; /* nothing more is sent */
 	wk_resources_finish(worker);

@@ -90,7 +90,7 @@ __attribute__((format(printf, 3, 4))) static void tell(struct start *start, enum
 	va_end(args);
 }
 
-static int renderer_flags(const struct wk_worker *worker, uint32_t kinds)
+static int renderer_flags(uint32_t kinds, bool surfaceless)
 {
 	int flags = VIRGL_RENDERER_THREAD_SYNC | VIRGL_RENDERER_ASYNC_FENCE_CB |
 		    VIRGL_RENDERER_USE_EXTERNAL_BLOB;
@@ -104,8 +104,7 @@ static int renderer_flags(const struct wk_worker *worker, uint32_t kinds)
 		return flags | VIRGL_RENDERER_NO_VIRGL;
 	}
 	flags |= VIRGL_RENDERER_USE_EGL;
-	/* Surfaceless takes whichever GPU is the first. With a node, EGL is to run on that one. */
-	return worker->render_node_fd >= 0 ? flags : flags | VIRGL_RENDERER_USE_SURFACELESS;
+	return surfaceless ? flags | VIRGL_RENDERER_USE_SURFACELESS : flags;
 }
 
 /* Start with these kinds. What libvirglrenderer complains about is kept. Returns 0 or -errno. */
@@ -114,8 +113,17 @@ static int try_kinds(struct wk_worker *worker, struct start *start, uint32_t kin
 	struct wl_array retired, lines;
 	struct wk_line *line;
 	unsigned lost;
-	int ret = wk_renderer_error(
-		virgl_renderer_init(worker, renderer_flags(worker, kinds), &renderer_callbacks));
+	/* Surfaceless takes whichever GPU is the first. With a node, EGL is to run on that one; but not
+	 * every driver has EGL on gbm. */
+	int ret = -EIO;
+	if (worker->render_node_fd >= 0 && (kinds & WK_VIRGL)) {
+		ret = wk_renderer_error(virgl_renderer_init(worker, renderer_flags(kinds, false),
+							    &renderer_callbacks));
+	}
+	if (ret != 0) {
+		ret = wk_renderer_error(virgl_renderer_init(worker, renderer_flags(kinds, true),
+							    &renderer_callbacks));
+	}
 	if (ret == 0) {
 		return 0;
 	}

@@ -56,6 +56,29 @@ static int add_object(struct wk_worker *worker, uint32_t id, struct wk_object **
 	return 0;
 }
 
+static void free_attachment(struct wk_attachment *attachment)
+{
+	wl_list_remove(&attachment->context_link);
+	wl_list_remove(&attachment->resource_link);
+	free(attachment);
+}
+
+static void detach(const struct wk_object *object, struct wk_attachment *attachment)
+{
+	wk_context_guard(attachment->context);
+	virgl_renderer_ctx_detach_resource((int)attachment->context->id, (int)object->id);
+	wk_context_unguard();
+	free_attachment(attachment);
+}
+
+static void detach_everywhere(struct wk_object *object)
+{
+	struct wk_attachment *attachment, *next;
+	wl_list_for_each_safe (attachment, next, &object->attachments, resource_link) {
+		detach(object, attachment);
+	}
+}
+
 /* Free the place; libvirglrenderer does not know the resource any more. */
 static void remove_object(struct wk_worker *worker, struct wk_object *object)
 {
@@ -133,48 +156,49 @@ int wk_resource_create_3d(struct wk_worker *worker, const struct wk_packet *pack
 	return 0;
 }
 
-/* The context that a blob's memory comes from. Returns 0; -ENOENT, -ENODEV. */
-static int check_blob_context(const struct wk_worker *worker, const struct wk_create_blob *create,
-			      bool *ret_is_image)
+/* What is left to libvirglrenderer. */
+static int create_blob(const struct wk_create_blob *create, const struct wk_context *context,
+		       const struct wk_pages *pages)
 {
-	const struct wk_context *context = wk_context_find(worker, create->hdr.ctx_id);
-	if (context == NULL) {
-		return -ENOENT;
-	}
-	*ret_is_image = wk_context_is_virgl(context);
-	return context->lost ? -ENODEV : 0;
+	const struct virgl_renderer_resource_create_blob_args args = {
+		.res_handle = create->resource_id,
+		.ctx_id = create->hdr.ctx_id,
+		.blob_mem = create->blob_mem,
+		.blob_flags = create->blob_flags,
+		.blob_id = create->blob_id,
+		.size = create->size,
+		.iovecs = pages->iov,
+		.num_iovs = pages->n_iov,
+	};
+	wk_context_guard(context);
+	int ret = wk_renderer_error(virgl_renderer_resource_create_blob(&args));
+	wk_context_unguard();
+	return ret;
 }
 
 int wk_resource_create_blob(struct wk_worker *worker, const struct wk_packet *packet)
 {
 	const struct wk_create_blob *create = packet->bytes;
+	const struct wk_context *context = wk_context_find(worker, create->hdr.ctx_id);
 	struct wk_object *object;
-	bool is_image = false;
-	int ret = check_blob_context(worker, create, &is_image);
-	if (ret == 0 && create->size > BR_LIMIT_BLOB_BYTES) {
-		ret = -ENOSPC;
+	if (context == NULL) {
+		return -ENOENT;
 	}
-	if (ret == 0) {
-		ret = add_object(worker, create->resource_id, &object);
+	if (context->lost) {
+		return -ENODEV;
 	}
+	if (create->size > BR_LIMIT_BLOB_BYTES) {
+		return -ENOSPC;
+	}
+	int ret = add_object(worker, create->resource_id, &object);
 	if (ret < 0) {
 		return ret;
 	}
-	object->is_image = is_image;
-	object->size = create->size;
+	object->is_image = wk_context_is_virgl(context);
+	object->is_host_memory = create->blob_mem != VIRTIO_GPU_BLOB_MEM_GUEST;
 	ret = wk_pages_init(&object->pages, worker, packet, sizeof(*create), create->n_entries);
 	if (ret == 0) {
-		const struct virgl_renderer_resource_create_blob_args args = {
-			.res_handle = create->resource_id,
-			.ctx_id = create->hdr.ctx_id,
-			.blob_mem = create->blob_mem,
-			.blob_flags = create->blob_flags,
-			.blob_id = create->blob_id,
-			.size = create->size,
-			.iovecs = object->pages.iov,
-			.num_iovs = object->pages.n_iov,
-		};
-		ret = wk_renderer_error(virgl_renderer_resource_create_blob(&args));
+		ret = create_blob(create, context, &object->pages);
 	}
 	if (ret < 0) {
 		remove_object(worker, object);
@@ -193,7 +217,6 @@ int wk_resource_import(struct wk_worker *worker, const struct wk_packet *packet)
 	if (ret < 0) {
 		return ret;
 	}
-	object->size = import->size;
 	const struct virgl_renderer_resource_import_blob_args args = {
 		.res_handle = import->resource_id,
 		.blob_mem = VIRGL_RENDERER_BLOB_MEM_HOST3D,
@@ -218,6 +241,7 @@ int wk_resource_unref(struct wk_worker *worker, const struct wk_packet *packet)
 	if (object == NULL) {
 		return -ENOENT;
 	}
+	detach_everywhere(object);
 	virgl_renderer_resource_unref(object->id);
 	remove_object(worker, object);
 	return 0;
@@ -256,15 +280,10 @@ int wk_resource_attach(struct wk_worker *worker, const struct wk_packet *packet)
 	attachment->context = context;
 	wl_list_insert(&context->attachments, &attachment->context_link);
 	wl_list_insert(&object->attachments, &attachment->resource_link);
+	wk_context_guard(context);
 	virgl_renderer_ctx_attach_resource((int)context->id, (int)object->id);
+	wk_context_unguard();
 	return 0;
-}
-
-static void detach(struct wk_attachment *attachment)
-{
-	wl_list_remove(&attachment->context_link);
-	wl_list_remove(&attachment->resource_link);
-	free(attachment);
 }
 
 int wk_resource_detach(struct wk_worker *worker, const struct wk_packet *packet)
@@ -277,18 +296,16 @@ int wk_resource_detach(struct wk_worker *worker, const struct wk_packet *packet)
 	if (attachment == NULL) {
 		return -ENOENT;
 	}
-	virgl_renderer_ctx_detach_resource((int)context->id, (int)object->id);
-	detach(attachment);
+	detach(object, attachment);
 	return 0;
 }
 
 /* libvirglrenderer's own list goes with its context. */
-void wk_resource_detach_all(struct wk_worker *worker, struct wk_context *context)
+void wk_resource_detach_all(struct wk_context *context)
 {
 	struct wk_attachment *attachment, *next;
-	(void)worker;
 	wl_list_for_each_safe (attachment, next, &context->attachments, context_link) {
-		detach(attachment);
+		free_attachment(attachment);
 	}
 }
 
@@ -381,6 +398,7 @@ void wk_resources_finish(struct wk_worker *worker)
 {
 	while (worker->resources != NULL) {
 		struct wk_object *object = *(struct wk_object **)worker->resources;
+		detach_everywhere(object);
 		virgl_renderer_resource_unref(object->id);
 		remove_object(worker, object);
 	}

@@ -16,7 +16,7 @@ struct wk_context;
 struct wk_object {
 	uint32_t id;
 	bool is_image;	      /* VirGL may know it as an image; else it is nothing but memory */
-	uint64_t size;	      /* bytes; of what has no image */
+	bool is_host_memory;  /* made by a context for the guest to map */
 	uint64_t image_bytes; /* counted in wk_worker.image_bytes */
 	struct wk_pages pages;
 	struct wl_list attachments; /* wk_attachment.resource_link */
@@ -51,7 +51,7 @@ int wk_resource_transfer_to_host(struct wk_worker *worker, const struct wk_packe
 int wk_resource_transfer_from_host(struct wk_worker *worker, const struct wk_packet *packet);
 
 /** Detach all of a context that goes away. */
-void wk_resource_detach_all(struct wk_worker *worker, struct wk_context *context);
+void wk_resource_detach_all(struct wk_context *context);
 
 /** Free all. */
 void wk_resources_finish(struct wk_worker *worker);

@@ -13,12 +13,12 @@ static bool is_seqpacket(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
 }
 
-bool wk_sockets_watch(struct wk_worker *worker, enum wk_source source, uint32_t ctx_id)
+int wk_sockets_watch(struct wk_worker *worker, enum wk_source source, uint32_t ctx_id)
 {
-	bool found = false;
+	int found = -1;
 	DIR *dir = opendir("/proc/self/fd");
 	if (dir == NULL) {
-		return false;
+		return -1;
 	}
 	for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
 		char *end;
@@ -27,7 +27,9 @@ bool wk_sockets_watch(struct wk_worker *worker, enum wk_source source, uint32_t 
 			continue;
 		}
 		/* Those that epoll knows it refuses. Once, for an end stays. */
-		found |= wk_watch(worker, (int)fd, EPOLLONESHOT, source, ctx_id) == 0;
+		if (wk_watch(worker, (int)fd, EPOLLONESHOT, source, ctx_id) == 0) {
+			found = (int)fd;
+		}
 	}
 	closedir(dir);
 	return found;

@@ -10,7 +10,7 @@
 #include "worker.h"
 
 /** Watch the end of a socket that libvirglrenderer has opened since the last call. epoll forgets it when
- * libvirglrenderer closes it. Returns whether there was one. */
-bool wk_sockets_watch(struct wk_worker *worker, enum wk_source source, uint32_t ctx_id);
+ * libvirglrenderer closes it. Returns the fd, which stays libvirglrenderer's; -1: there was none. */
+int wk_sockets_watch(struct wk_worker *worker, enum wk_source source, uint32_t ctx_id);
 
 #endif

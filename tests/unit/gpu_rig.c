@@ -285,6 +285,22 @@ void gpu_rig_fence(struct gpu_rig *rig, uint32_t ctx_id, uint32_t ring_idx, uint
 	gpu_rig_wait_fence(rig, id);
 }
 
+void gpu_rig_ask_stuck(struct gpu_rig *rig, void *message, size_t size, int seconds)
+{
+	struct wk_header *hdr = message;
+	struct pollfd readable = {.fd = rig->sock_fd, .events = POLLIN};
+	hdr->seq = ++rig->seq;
+	gpu_rig_send(rig, message, size, -1);
+	CHECK_INT(poll(&readable, 1, seconds * 1000), 1);
+}
+
+int gpu_rig_answer(struct gpu_rig *rig)
+{
+	struct message answer;
+	wait_answer(rig, WK_DONE, &answer, "an answer");
+	return answer.done.err;
+}
+
 void gpu_rig_wait_log(struct gpu_rig *rig, const char *part)
 {
 	struct message message;

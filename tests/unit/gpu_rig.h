@@ -53,6 +53,11 @@ int gpu_rig_ask(struct gpu_rig *rig, void *message, size_t size, int fd);
 int gpu_rig_ask_with(struct gpu_rig *rig, void *message, size_t size, const void *more,
 		     size_t more_size);
 
+/** Send a request that takes its time, and wait these many seconds for a message; gpu_rig_answer() waits for
+ * the WK_DONE, and returns its err. */
+void gpu_rig_ask_stuck(struct gpu_rig *rig, void *message, size_t size, int seconds);
+int gpu_rig_answer(struct gpu_rig *rig);
+
 /** Ask for a resource's memory. Returns the answer; *ret_fd: the caller's, -1 none. */
 struct wk_exported gpu_rig_export(struct gpu_rig *rig, uint32_t resource_id, int *ret_fd);
 

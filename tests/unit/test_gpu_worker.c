@@ -677,6 +677,34 @@ TEST(killed_context_is_told)
 	gpu_rig_end(&rig);
 }
 
+/* The worker has one thread: it must not wait for one guest program for ever. */
+TEST_WITHIN(stuck_context_holds_up_nobody, 60)
+{
+	struct gpu_rig rig;
+	pid_t pid;
+	struct wk_create_blob create = {
+		.hdr = {.type = WK_CREATE_BLOB, .ctx_id = 2},
+		.resource_id = 11,
+		.blob_mem = MEM_HOST3D,
+		.blob_flags = FLAG_MAPPABLE,
+		.size = 4096,
+	};
+	gpu_rig_start(&rig, WK_VENUS);
+	CHECK_INT(gpu_rig_context(&rig, 1, CAPSET_VENUS), 0);
+	CHECK_INT(gpu_rig_context(&rig, 2, CAPSET_VENUS), 0);
+	CHECK_INT(create_ring(&rig, 2, 10), 0);
+	CHECK_INT(gpu_rig_processes(&rig, "virgl-2-", &pid, 1), 1);
+	CHECK_INT(kill(pid, SIGSTOP), 0);
+	gpu_rig_ask_stuck(&rig, &create, sizeof(create), 30);
+	CHECK(gpu_rig_answer(&rig) < 0);
+	gpu_rig_wait_log(&rig, "loses its GPU");
+	CHECK_INT(rig.log_ctx_id, 2);
+	CHECK_INT(create_ring(&rig, 1, 12), 0);
+	CHECK_INT(gpu_rig_context(&rig, 3, CAPSET_VENUS), 0);
+	CHECK_INT(create_ring(&rig, 3, 13), 0);
+	gpu_rig_end(&rig);
+}
+
 /* Without it there is no Venus any more: the worker ends, and the device gets another. */
 TEST(killed_server_ends_the_worker)
 {
