@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "renderer.h"
 
+#include <epoxy/egl.h>
+#include <epoxy/gl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,6 +284,16 @@ static void send_ready(struct wk_worker *worker, const struct start *start, uint
 	wk_send(worker, &ready, sizeof(ready), NULL, 0, -1);
 }
 
+/* libvirglrenderer leaves its own context current. */
+static const char *gl_name(void)
+{
+	const char *name = NULL;
+	if (eglGetCurrentContext() != EGL_NO_CONTEXT) {
+		name = (const char *)glGetString(GL_RENDERER);
+	}
+	return name != NULL ? name : "an OpenGL driver without a name";
+}
+
 static void start_renderer(struct wk_worker *worker, struct start *start)
 {
 	struct wk_probe probe;
@@ -304,6 +316,9 @@ static void start_renderer(struct wk_worker *worker, struct start *start)
 		if (!try_venus()) {
 			started &= ~(uint32_t)WK_VENUS;
 		}
+	}
+	if (started & WK_VIRGL) {
+		tell(start, VIRGL, "%s", gl_name());
 	}
 	tell_failed(start, started);
 	worker->flags = started;

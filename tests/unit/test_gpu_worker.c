@@ -16,6 +16,7 @@ TEST(start_tells_what_works)
 	gpu_rig_start(&rig, WK_VIRGL | WK_VENUS);
 	CHECK_INT(rig.ready.flags, WK_VIRGL | WK_VENUS);
 	CHECK(strstr(rig.ready.text[0], "llvmpipe") != NULL);
+	CHECK(strstr(rig.ready.text[1], "llvmpipe") != NULL);
 	CHECK(rig.capset_bytes[CAPSET_VIRGL] > 0);
 	CHECK(rig.capset_bytes[CAPSET_VIRGL2] > rig.capset_bytes[CAPSET_VIRGL]);
 	CHECK_INT(rig.capset_bytes[CAPSET_VENUS], 160);
