@@ -12,16 +12,18 @@
 #define NOT_RUNNABLE 126
 #define NOT_FOUND 127
 
-static void run_child(char **argv, const char *display) __attribute__((noreturn));
+static void run_child(char **argv, const char *display, const char *gl_driver)
+	__attribute__((noreturn));
 
-static void run_child(char **argv, const char *display)
+static void run_child(char **argv, const char *display, const char *gl_driver)
 {
 	sigset_t none;
 	sigemptyset(&none);
 	/* The event loop keeps its signals blocked; ignored ones stay so through exec. */
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)signal(SIGPIPE, SIG_DFL);
-	if (setenv("WAYLAND_DISPLAY", display, 1) < 0) {
+	if (setenv("WAYLAND_DISPLAY", display, 1) < 0 ||
+	    (gl_driver != NULL && setenv("MESA_LOADER_DRIVER_OVERRIDE", gl_driver, 0) < 0)) {
 		_exit(NOT_RUNNABLE);
 	}
 	(void)unsetenv("WAYLAND_SOCKET");
@@ -31,7 +33,7 @@ static void run_child(char **argv, const char *display)
 	_exit(status);
 }
 
-int gp_app_start(struct gp_app *app, char **argv, const char *display)
+int gp_app_start(struct gp_app *app, char **argv, const char *display, const char *gl_driver)
 {
 	*app = (struct gp_app){0};
 	pid_t pid = fork();
@@ -39,7 +41,7 @@ int gp_app_start(struct gp_app *app, char **argv, const char *display)
 		return -errno;
 	}
 	if (pid == 0) {
-		run_child(argv, display);
+		run_child(argv, display, gl_driver);
 	}
 	app->pid = pid;
 	return 0;

@@ -12,6 +12,7 @@
 #include "br-tables.h"
 #include "channel.h"
 #include "cross_domain.h"
+#include "gpu.h"
 #include "limits.h"
 #include "stream.h"
 #include "transport.h"
@@ -209,5 +210,6 @@ int gp_check(const struct gp_options *options, struct wl_event_loop *loop)
 {
 	bool complete = check_runtime_dir();
 	complete = check_host(options, loop) && complete;
+	gp_gpu_check(options);
 	return complete ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -11,6 +11,7 @@
 
 #include "app.h"
 #include "check.h"
+#include "gpu.h"
 #include "log.h"
 #include "options.h"
 #include "server.h"
@@ -88,7 +89,8 @@ static int start_app(struct program *program)
 		br_log(BR_LOG_ERROR, "guest: the socket from systemd has no name for %s", argv[0]);
 		return -EINVAL;
 	}
-	int ret = gp_app_start(&program->app, argv, program->server.name);
+	int ret = gp_app_start(&program->app, argv, program->server.name,
+			       gp_gpu_gl_override(&program->options));
 	if (ret < 0) {
 		br_log(BR_LOG_ERROR, "guest: can't start %s: %s", argv[0], strerror(-ret));
 	}
@@ -171,7 +173,13 @@ int main(int argc, char **argv)
 		br_log(BR_LOG_ERROR, "guest: can't make an event loop: %s", strerror(errno));
 		return EXIT_FAILURE;
 	}
-	status = program.options.check ? gp_check(&program.options, program.loop) : run(&program);
+	status = EXIT_SUCCESS;
+	if (program.options.print_environment) {
+		gp_gpu_print_environment(&program.options, stdout);
+	} else {
+		status = program.options.check ? gp_check(&program.options, program.loop)
+					       : run(&program);
+	}
 	for (unsigned i = 0; i < sizeof(program.signals) / sizeof(program.signals[0]); i++) {
 		if (program.signals[i] != NULL) {
 			wl_event_source_remove(program.signals[i]);

@@ -11,7 +11,15 @@
 
 #define USAGE_ERROR 2
 
-enum long_only { OPT_EXTENSIONS = 256, OPT_TRACE, OPT_LOG_LEVEL, OPT_STATS, OPT_CHECK, OPT_SHM };
+enum long_only {
+	OPT_EXTENSIONS = 256,
+	OPT_TRACE,
+	OPT_LOG_LEVEL,
+	OPT_STATS,
+	OPT_CHECK,
+	OPT_SHM,
+	OPT_ENVIRONMENT
+};
 
 static const struct option long_options[] = {
 	{"socket", required_argument, NULL, 's'},
@@ -24,6 +32,7 @@ static const struct option long_options[] = {
 	{"quiet", no_argument, NULL, 'q'},
 	{"stats", no_argument, NULL, OPT_STATS},
 	{"check", no_argument, NULL, OPT_CHECK},
+	{"print-environment", no_argument, NULL, OPT_ENVIRONMENT},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{0},
@@ -60,6 +69,9 @@ static void print_help(void)
 	       "  -q, --quiet             the same as --log-level error\n"
 	       "      --stats             print counters at the end (and always on SIGUSR1)\n"
 	       "      --check             say what is there and what is missing, and exit\n"
+	       "      --print-environment print what a session's programs need to find the GPU, "
+	       "and "
+	       "exit\n"
 	       "  -h, --help              print this\n"
 	       "  -V, --version           print the version\n"
 	       "\n"
@@ -191,6 +203,9 @@ static int parse_one(struct gp_options *options, int option)
 		return -1;
 	case OPT_CHECK:
 		options->check = true;
+		return -1;
+	case OPT_ENVIRONMENT:
+		options->print_environment = true;
 		return -1;
 	case 'h':
 		print_help();

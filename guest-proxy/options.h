@@ -31,6 +31,7 @@ struct gp_options {
 	enum br_log_level log_level;
 	bool stats;
 	bool check;
+	bool print_environment;
 	char **app; /* NULL-terminated argument list; NULL: no app */
 };
 

@@ -137,6 +137,10 @@ int gp_transport_virtgpu_create(struct wl_event_loop *loop, const char *path,
  * mend it (constant); NULL if it can be used. *ret_path, of at least 64 bytes: of the node, or empty. */
 const char *gp_transport_virtgpu_probe(const char *path, char *ret_path);
 
+/** The kinds of context that the virtio-gpu at path has, or the best of all if NULL: a mask of 1 <<
+ * VIRTIO_GPU_CAPSET_*; 0 if it can't be used. */
+uint32_t gp_transport_virtgpu_capsets(const char *path);
+
 /** Go the way that the program's options name. As the two above; *ret_advice may be NULL on failure. */
 int gp_transport_create(struct wl_event_loop *loop, const struct gp_options *program,
 			const struct gp_transport_options *options,

@@ -33,6 +33,7 @@ struct gp_node {
 	enum gp_node_state state;
 	bool window;		     /* host-visible */
 	uint64_t device;	     /* its number */
+	uint32_t capsets;	     /* mask of 1 << VIRTGPU_DRM_CAPSET_* */
 	struct xd_capset_ext capset; /* of a usable one; zeroes behind what the host has */
 };
 

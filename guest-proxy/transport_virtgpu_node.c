@@ -74,6 +74,7 @@ static enum gp_node_state look(int fd, struct gp_node *node)
 	    !(value & 1u << XD_CAPSET_ID) || !get_capset(fd, &node->capset)) {
 		return GP_NODE_NO_CHANNEL;
 	}
+	node->capsets = (uint32_t)value;
 	node->window = has_param(fd, VIRTGPU_PARAM_HOST_VISIBLE, &value);
 	return GP_NODE_USABLE;
 }
@@ -158,6 +159,17 @@ const char *gp_transport_virtgpu_probe(const char *path, char *ret_path)
 	}
 	snprintf(ret_path, GP_NODE_PATH_BYTES, "%s", node.path);
 	return node.state == GP_NODE_USABLE ? NULL : gp_node_advice(&node);
+}
+
+uint32_t gp_transport_virtgpu_capsets(const char *path)
+{
+	struct gp_node node = {0};
+	if (path != NULL) {
+		gp_node_probe(&node, path);
+	} else if (!gp_node_find(&node)) {
+		return 0;
+	}
+	return node.state == GP_NODE_USABLE ? node.capsets : 0;
 }
 
 int gp_node_open_context(const struct gp_node *node, uint32_t n_rings, const char *name)

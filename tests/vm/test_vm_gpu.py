@@ -174,3 +174,62 @@ def test_pictures(gpu, name):
     lab.wait_until(lambda: compositor.screenshot() == empty, "the empty desktop")
     bridge.guest.stop()
     assert "copied_bytes=0 " in " ".join(bridge.guest.errors), bridge.guest.errors[-5:]
+
+
+def nested_weston(gpu, bridge, renderer):
+    """weston in the guest as a client of the bridge; returns its process and display."""
+    display = f"nested-{gpu.number()}"
+    env = dict(gpu.env, WAYLAND_DISPLAY=bridge.display, VK_DRIVER_FILES=f"{ICDS}/virtio_icd.json",
+               **NO_LAYERS, **ZINK)
+    process = gpu.start_in_guest(
+        ["weston", "--backend=wayland", f"--renderer={renderer}", "--shell=kiosk", "--no-config",
+         f"--socket={display}", "--width=400", "--height=300"], env)
+    gpu.displays.add(display)
+    path = f"{gpu._guest_env(gpu.env)['XDG_RUNTIME_DIR']}/{display}"
+    lab.wait_until(lambda: bridge._listening(path), "weston in the guest")
+    return process, display
+
+
+def test_nested_compositor(gpu):
+    """weston on Zink on Venus, and a program of its own: the picture of weston that draws with the CPU."""
+    shown = []
+    for renderer in ("pixman", "gl"):
+        compositor = pixels.Weston(gpu, renderer="gl")
+        empty = compositor.screenshot()
+        bridge = gpu.bridge(compositor)
+        weston, display = nested_weston(gpu, bridge, renderer)
+        client = Client("shm-paint", [pixels.example("shm-paint"), "--frames", "1"], says="frame 1")
+        process = pixels.start_client(gpu, client, display)
+        shown.append(pixels.settled(compositor, process, empty))
+        weston.stop()
+        bridge.guest.stop()
+        compositor.process.stop()
+    assert any("zink" in line for line in weston.errors), weston.errors
+    assert shown[0] == shown[1], pixels.save("vm-gpu-nested", *shown)
+
+
+def test_environment(new_machine):
+    """Where the host has Vulkan alone, OpenGL programs get Zink on it."""
+    machine = new_machine(gpu="venus")
+    text = machine.vm.shell(f"{lab.program('causeway-guest')} --print-environment")
+    assert text == "MESA_LOADER_DRIVER_OVERRIDE=zink\n"
+    made = vmrig.VmRig(machine)
+    try:
+        compositor = pixels.Weston(made, renderer="gl")
+        machine.connect(made.dir / compositor.display)
+        run = f"LIBGL_ALWAYS_SOFTWARE=1 {lab.program('causeway-guest')} -- eglinfo -B -p wayland"
+        text = guest_shell(made, run, VK_DRIVER_FILES=f"{ICDS}/virtio_icd.json")
+        assert re.search(r"OpenGL ES profile renderer: zink Vulkan .*Virtio-GPU Venus", text), text
+        text = guest_shell(made, f"{lab.program('causeway-guest')} --check")
+        assert "ok       Vulkan: Venus\n" in text and "OpenGL: Zink on Venus" in text, text
+    finally:
+        made.finish()
+
+
+def test_no_environment(gpu):
+    """Mesa finds VirGL by itself."""
+    compositor = pixels.Weston(gpu, renderer="gl")
+    gpu.machine.connect(gpu.dir / compositor.display)
+    assert guest_shell(gpu, f"{lab.program('causeway-guest')} --print-environment") == ""
+    text = guest_shell(gpu, f"{lab.program('causeway-guest')} --check")
+    assert "ok       Vulkan: Venus\n" in text and "ok       OpenGL: VirGL" in text, text
