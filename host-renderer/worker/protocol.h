@@ -146,17 +146,14 @@ struct wk_fence {
 };
 
 /** Pixels of a resource, as VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM or whatever it has with 4 bytes each, to
- * offset + y * stride + x * 4 of the file. Row 0 is the top one. */
+ * offset + y * stride + x * 4 of the file. Row 0 is the top one. image_*: how the pixels lie in a blob, which
+ * must be linear; else not looked at. */
 struct wk_read_back {
 	struct wk_header hdr;
 	uint32_t resource_id;
-	uint32_t x, y, w, h; /* pixels */
-	uint32_t stride;     /* bytes, of the file */
-	uint64_t offset;     /* bytes, of the file's pixel 0, 0 */
-	/* How the pixels lie in a blob, which must be linear; else not looked at. */
-	uint32_t image_stride; /* bytes */
-	uint32_t reserved;
-	uint64_t image_offset; /* bytes, of the image's pixel 0, 0 */
+	uint32_t x, y, w, h;	       /* pixels */
+	uint32_t stride, image_stride; /* bytes */
+	uint64_t offset, image_offset; /* bytes, of pixel 0, 0 */
 };
 
 struct wk_capset {
