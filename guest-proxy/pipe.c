@@ -35,7 +35,7 @@ struct gp_writer {
 	struct gp_channel *channel;
 	uint32_t id;
 	int fd;				/* owned: read end; -1: at its end */
-	struct wl_event_source *source; /* NULL once at its end */
+	struct wl_event_source *source; /* NULL while the window is full, and at its end */
 	uint32_t in_flight;		/* bytes that no fence has confirmed */
 };
 
@@ -202,13 +202,19 @@ static void writer_free(struct gp_writer *writer)
 	free(writer);
 }
 
-/* The host takes no more: the program is to get EPIPE, not to wait. */
-static void writer_lose(struct gp_writer *writer)
+/* The loop reports a hang-up even to those who wait for nothing: with a full window there is no source. */
+static void writer_pause(struct gp_writer *writer)
 {
 	if (writer->source != NULL) {
 		wl_event_source_remove(writer->source);
 		writer->source = NULL;
 	}
+}
+
+/* The host takes no more: the program is to get EPIPE, not to wait. */
+static void writer_lose(struct gp_writer *writer)
+{
+	writer_pause(writer);
 	br_fd_clear(&writer->fd);
 	if (writer->in_flight == 0) {
 		writer_free(writer);
@@ -232,6 +238,9 @@ int gp_writers_handle_lost(struct gp_channel *channel, const struct xd_read_writ
 	return 0;
 }
 
+static int send_write(struct gp_writer *writer, const uint8_t *bytes, size_t len);
+static int writer_resume(struct gp_writer *writer);
+
 static void handle_write_fence(void *data, int err)
 {
 	struct write_fence *fence = data;
@@ -241,10 +250,15 @@ static void handle_write_fence(void *data, int err)
 	if (writer->channel->destroyed) {
 		return;
 	}
-	if (err < 0 || writer->source == NULL) {
+	bool goes_on = err == 0 && writer->fd >= 0;
+	if (goes_on && writer->in_flight < BR_PIPE_WINDOW_BYTES) {
+		goes_on = writer_resume(writer) == 0;
+		if (!goes_on) {
+			(void)send_write(writer, NULL, 0);
+		}
+	}
+	if (!goes_on) {
 		writer_lose(writer);
-	} else if (writer->in_flight < BR_PIPE_WINDOW_BYTES) {
-		(void)wl_event_source_fd_update(writer->source, WL_EVENT_READABLE);
 	}
 }
 
@@ -297,16 +311,20 @@ static int handle_readable(int fd, uint32_t mask, void *data)
 	/* A command that can't be sent ends the pipe; that of a lost connection ends anyway. */
 	int ret = send_write(writer, block, n > 0 ? (size_t)n : 0);
 	if (n <= 0 || ret < 0) {
-		wl_event_source_remove(writer->source);
-		writer->source = NULL;
-		br_fd_clear(&writer->fd);
-		if (writer->in_flight == 0) {
-			writer_free(writer);
-		}
+		writer_lose(writer);
 	} else if (writer->in_flight >= BR_PIPE_WINDOW_BYTES) {
-		(void)wl_event_source_fd_update(writer->source, 0);
+		writer_pause(writer);
 	}
 	return 0;
+}
+
+static int writer_resume(struct gp_writer *writer)
+{
+	if (writer->source == NULL) {
+		writer->source = wl_event_loop_add_fd(writer->channel->transport->loop, writer->fd,
+						      WL_EVENT_READABLE, handle_readable, writer);
+	}
+	return writer->source != NULL ? 0 : -ENOMEM;
 }
 
 int gp_writer_create(struct gp_channel *channel, uint32_t id)
@@ -328,9 +346,7 @@ int gp_writer_create(struct gp_channel *channel, uint32_t id)
 	*writer = (struct gp_writer){.channel = channel, .id = id, .fd = fds[0]};
 	wl_list_insert(channel->writers.prev, &writer->link);
 	channel->n_pipes++;
-	writer->source = wl_event_loop_add_fd(channel->transport->loop, writer->fd,
-					      WL_EVENT_READABLE, handle_readable, writer);
-	if (writer->source == NULL) {
+	if (writer_resume(writer) < 0) {
 		writer_free(writer);
 		br_fd_clear(&fds[1]);
 		return -ENOMEM;

@@ -287,6 +287,52 @@ TEST_WITHIN(program_writes_to_a_pipe_of_the_host, 60)
 	rig_finish(&guest);
 }
 
+TEST(program_that_ends_does_not_open_the_window)
+{
+	struct rig guest;
+	struct br_handle handle;
+	uint8_t bytes[5000];
+	char path[32];
+	rig_start(&guest);
+	int file BR_CLEANUP_FD = memfd_create("target", MFD_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	int target BR_CLEANUP_FD = open(path, O_WRONLY | O_CLOEXEC);
+	fake_send_event(&guest.host, "8 bytes", 8, &target, 1);
+	RUN_UNTIL(&guest, br_stream_handle_count(&guest.got) == 1);
+	CHECK(br_stream_pop_handle(&guest.got, &handle));
+	CHECK_INT(br_fd_set_nonblock(handle.fd), 0);
+	guest.host.hold_fences = true;
+	size_t done = 0, before;
+	do {
+		before = done;
+		ssize_t n;
+		rig_fill(bytes, done, sizeof(bytes));
+		while ((n = write(handle.fd, bytes, sizeof(bytes))) > 0) {
+			done += (size_t)n;
+			rig_fill(bytes, done, sizeof(bytes));
+		}
+		rig_settle(&guest);
+	} while (done > before);
+	off_t sent = lseek(file, 0, SEEK_END);
+	CHECK(sent >= BR_PIPE_WINDOW_BYTES && sent < (off_t)done);
+	/* A hang-up can be read at any time, but the host has not said that it takes more. */
+	br_fd_clear(&handle.fd);
+	rig_settle(&guest);
+	CHECK_INT(lseek(file, 0, SEEK_END), sent);
+	CHECK_INT(guest.host.hang_ups, 0);
+	fake_release_fences(&guest.host);
+	RUN_UNTIL(&guest, guest.host.hang_ups == 1);
+	CHECK_INT(lseek(file, 0, SEEK_END), done);
+	for (size_t at = 0; at < done; at += sizeof(bytes)) {
+		ssize_t n = pread(file, bytes, sizeof(bytes), (off_t)at);
+		for (ssize_t i = 0; i < n; i++) {
+			CHECK(bytes[i] == rig_pattern(at + (size_t)i));
+		}
+	}
+	CHECK_INT(guest.closed, 0);
+	rig_finish(&guest);
+}
+
 /* Read what there is and compare it. Returns the new position, and whether the end was seen. */
 static size_t drain_pipe(int fd, size_t done, bool *ret_end)
 {
