@@ -321,6 +321,9 @@ int gp_transport_virtgpu_create(struct wl_event_loop *loop, const char *path,
 	}
 	if (!found || node.state != GP_NODE_USABLE) {
 		*ret_advice = gp_node_advice(found ? &node : NULL);
+		if (found && node.state == GP_NODE_NO_FILES) {
+			return -EMFILE;
+		}
 		return found && node.state == GP_NODE_NO_ACCESS ? -EACCES : -ENODEV;
 	}
 	struct virtgpu_transport *t = calloc(1, sizeof(*t));

@@ -24,6 +24,7 @@ enum gp_node_state {
 	GP_NODE_NO_CHANNEL,  /* no cross-domain capset: its host is not causeway-host or alike */
 	GP_NODE_OLD_KERNEL,  /* virtio-gpu without contexts, blobs or their queries */
 	GP_NODE_NO_ACCESS,   /* EACCES */
+	GP_NODE_NO_FILES,    /* not now: too many files are open, or no memory is left */
 	GP_NODE_NOT_VIRTGPU, /* another driver's, or no render node */
 };
 

@@ -82,7 +82,10 @@ static enum gp_node_state look(int fd, struct gp_node *node)
 void gp_node_probe(struct gp_node *node, const char *path)
 {
 	*node = (struct gp_node){.state = GP_NODE_NOT_VIRTGPU};
-	snprintf(node->path, sizeof(node->path), "%s", path);
+	int len = snprintf(node->path, sizeof(node->path), "%s", path);
+	if (len >= (int)sizeof(node->path)) {
+		return; /* and not whatever has the path's beginning */
+	}
 	struct stat st;
 	int fd BR_CLEANUP_FD = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (fd >= 0) {
@@ -90,6 +93,8 @@ void gp_node_probe(struct gp_node *node, const char *path)
 		node->device = fstat(fd, &st) == 0 ? st.st_rdev : 0;
 	} else if (errno == EACCES || errno == EPERM) {
 		node->state = GP_NODE_NO_ACCESS;
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) {
+		node->state = GP_NODE_NO_FILES;
 	}
 }
 
@@ -140,6 +145,9 @@ const char *gp_node_advice(const struct gp_node *node)
 	case GP_NODE_NO_ACCESS:
 		return "you may not open the render node: join its group (usermod -a -G render "
 		       "USER), or use a session of systemd-logind";
+	case GP_NODE_NO_FILES:
+		return "the render node can't be opened now: raise causeway-guest's limit of open "
+		       "files (ulimit -n)";
 	case GP_NODE_NOT_VIRTGPU:
 		return "the render node is not a virtio-gpu: start the virtual machine with "
 		       "causeway-host -- qemu-system-x86_64 ...";

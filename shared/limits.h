@@ -61,5 +61,6 @@
 	(96 * 1024) /* host to guest, per client; less than BR_LIMIT_IN_BYTES */
 #define BR_SEND_WINDOW_BYTES (256 * 1024) /* guest to host, unfenced, per client */
 #define BR_PIPE_WINDOW_BYTES (256 * 1024) /* per pipe, each way */
+#define BR_LIMIT_CREDIT_BYTES (1u << 30)  /* granted and unused; what is granted beyond is lost */
 
 #endif

@@ -138,9 +138,11 @@ static int watch(struct supervisor *s, struct process *process, pid_t pid,
 static int handle_deadline(void *data)
 {
 	struct supervisor *s = data;
-	br_log(BR_LOG_ERROR, "host: the device did not end within %d s: killed",
-	       DEVICE_END_MS / 1000);
-	(void)kill(s->device.pid, SIGKILL);
+	if (s->device.pid != 0) {
+		br_log(BR_LOG_ERROR, "host: the device did not end within %d s: killed",
+		       DEVICE_END_MS / 1000);
+		(void)kill(s->device.pid, SIGKILL);
+	}
 	return 0;
 }
 

@@ -4,53 +4,22 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "fd.h"
-
-/* Keep the fds that came with some bytes. */
-static int take_fds(struct hr_message *message, struct msghdr *msg)
-{
-	int ret = msg->msg_flags & MSG_CTRUNC ? -EMSGSIZE : 0;
-	for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
-		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS) {
-			continue;
-		}
-		size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(fd));
-			if (message->n_fds < VU_MAX_REGIONS) {
-				message->fds[message->n_fds++] = fd;
-			} else {
-				br_fd_clear(&fd);
-				ret = -EMSGSIZE;
-			}
-		}
-	}
-	return ret;
-}
+#include "scm.h"
 
 static int receive(int socket_fd, struct hr_message *message, void *bytes, size_t len)
 {
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(VU_MAX_REGIONS * sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = bytes, .iov_len = len};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	ssize_t n = recvmsg(socket_fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	size_t n_fds;
+	int flags;
+	ssize_t n = br_scm_receive(socket_fd, bytes, len, message->fds + message->n_fds,
+				   VU_MAX_REGIONS - message->n_fds, &n_fds, &flags);
 	if (n < 0) {
-		return errno == EINTR ? -EAGAIN : -errno;
+		return (int)n;
 	}
-	int ret = take_fds(message, &msg);
+	message->n_fds += n_fds;
 	message->have += (size_t)n;
-	return ret < 0 ? ret : (int)n;
+	return flags & MSG_CTRUNC ? -EMSGSIZE : (int)n;
 }
 
 int hr_message_receive(int socket_fd, struct hr_message *message)
@@ -96,23 +65,9 @@ int hr_message_send(int socket_fd, uint32_t request, uint32_t flags, const void 
 		{.iov_base = &header, .iov_len = sizeof(header)},
 		{.iov_base = (void *)payload, .iov_len = size},
 	};
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-	if (fd >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	}
-	ssize_t n = sendmsg(socket_fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n = br_scm_send(socket_fd, iov, 2, &fd, fd >= 0 ? 1 : 0);
 	if (n < 0) {
-		return -errno;
+		return (int)n;
 	}
 	return (size_t)n == sizeof(header) + size ? 0 : -EIO;
 }

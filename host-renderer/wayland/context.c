@@ -41,6 +41,14 @@ void hr_wl_fail(struct hr_wl_context *context, const char *text)
 	}
 }
 
+void hr_wl_add_credit(int64_t *credit, uint32_t bytes)
+{
+	*credit += bytes;
+	if (*credit > BR_LIMIT_CREDIT_BYTES) {
+		*credit = BR_LIMIT_CREDIT_BYTES;
+	}
+}
+
 /* --- to the guest --- */
 
 bool hr_wl_can_emit(const struct hr_wl_context *context)
@@ -287,7 +295,7 @@ static int handle_grant(struct hr_wl_context *context, const uint8_t *bytes)
 		hr_read_pipes_update(context);
 		return ret;
 	}
-	context->credit += cmd.bytes;
+	hr_wl_add_credit(&context->credit, cmd.bytes);
 	hr_wl_pump(context);
 	return 0;
 }

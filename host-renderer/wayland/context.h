@@ -53,6 +53,9 @@ static inline bool hr_wl_pushes(const struct hr_wl_context *context)
 	return context->extensions & XD_EXT_PUSH;
 }
 
+/** Count bytes that the guest grants; *credit may be overdrawn. At most BR_LIMIT_CREDIT_BYTES are kept. */
+void hr_wl_add_credit(int64_t *credit, uint32_t bytes);
+
 /** True if a command may be sent to the guest now, as far as the transport goes. */
 bool hr_wl_can_emit(const struct hr_wl_context *context);
 

@@ -78,7 +78,7 @@ int hr_read_pipe_grant(struct hr_wl_context *context, uint32_t id, uint32_t byte
 	struct hr_read_pipe *pipe;
 	wl_list_for_each (pipe, &context->read_pipes, link) {
 		if (pipe->id == id) {
-			pipe->credit += bytes;
+			hr_wl_add_credit(&pipe->credit, bytes);
 			break;
 		}
 	}

@@ -194,6 +194,7 @@ int __wrap_drmIoctl(int fd, unsigned long request, void *arg)
 	CHECK(fd >= 0);
 	if (request == fake_drm.fail_request && fake_drm.fail_after-- == 0) {
 		fake_drm.fail_after = 0;
+		fake_drm.fail_request = fake_drm.fail_always ? request : 0;
 		errno = fake_drm.fail_errno;
 		return -1;
 	}

@@ -47,6 +47,7 @@ struct fake_drm {
 	bool no_window;
 	unsigned long fail_request; /* this ioctl fails ... */
 	unsigned fail_after;	    /* ... behind so many of its kind */
+	bool fail_always;	    /* ... from then on; else once */
 	int fail_errno;
 	uint32_t fail_mmap_of; /* blob_mem; 0: none */
 	/* What was done */

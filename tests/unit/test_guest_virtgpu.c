@@ -3,7 +3,9 @@
  * The virtio-gpu backend of the guest's transport, on a kernel that is a fake.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <wayland-server-core.h>
 
@@ -12,7 +14,7 @@
 #include "fd.h"
 #include "limits.h"
 #include "test.h"
-#include "transport.h"
+#include "transport_virtgpu.h"
 
 struct rig {
 	struct wl_event_loop *loop;
@@ -31,8 +33,10 @@ struct rig {
 
 static void destroy_context(struct rig *rig)
 {
-	gp_context_destroy(rig->context);
+	/* Fences that are canceled come here again. */
+	struct gp_context *context = rig->context;
 	rig->context = NULL;
+	gp_context_destroy(context);
 }
 
 static void on_ready(void *data)
@@ -412,6 +416,274 @@ TEST(memory_beside_the_window_is_transferred)
 		CHECK_INT(fake_drm.n_transfers, 1);
 		(void)gp_blob_unref(blob);
 		(void)gp_blob_unref(blob);
+		finish_channel(&rig);
+	}
+}
+
+/* --- the node --- */
+
+/* Create a transport that can't be; returns the error. */
+static int fail_to_open(const char *path, const char **ret_advice)
+{
+	struct rig rig = {0};
+	const struct gp_transport_options options = {.lost = on_transport_lost, .data = &rig};
+	rig.loop = wl_event_loop_create();
+	CHECK(rig.loop != NULL);
+	int ret = gp_transport_virtgpu_create(rig.loop, path, &options, &rig.transport, ret_advice);
+	wl_event_loop_destroy(rig.loop);
+	CHECK(ret < 0 && *ret_advice != NULL);
+	return ret;
+}
+
+TEST(no_more_files_are_not_a_missing_device)
+{
+	struct rig rig;
+	const struct gp_transport_options options = {.lost = on_transport_lost, .data = &rig};
+	struct rlimit limit, none;
+	const char *advice;
+	fake_drm_start();
+	rig.loop = wl_event_loop_create();
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
+	int ret = gp_transport_virtgpu_create(rig.loop, fake_drm.path, &options, &rig.transport,
+					      &advice);
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	CHECK_INT(ret, -EMFILE);
+	CHECK(strstr(advice, "ulimit -n") != NULL);
+	wl_event_loop_destroy(rig.loop);
+	fake_drm_finish();
+}
+
+TEST(long_paths_are_not_cut)
+{
+	char path[128];
+	const char *advice;
+	fake_drm_start();
+	/* Its beginning, as long as what fits, is the node. */
+	memset(path, '/', sizeof(path));
+	strcpy(path + GP_NODE_PATH_BYTES - 1 - strlen(fake_drm.path), fake_drm.path);
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	CHECK(fd >= 0);
+	br_fd_clear(&fd);
+	strcat(path, "0");
+	CHECK_INT(fail_to_open(path, &advice), -ENODEV);
+	fake_drm_finish();
+}
+
+TEST(nodes_that_lack_something_say_what)
+{
+	const char *advice;
+	fake_drm_start();
+	CHECK_INT(fail_to_open("/nonexistent", &advice), -ENODEV);
+	CHECK(strstr(advice, "not a virtio-gpu") != NULL);
+	fake_drm.fail_request = DRM_IOCTL_VIRTGPU_GET_CAPS;
+	fake_drm.fail_errno = EINVAL;
+	fake_drm.fail_always = true;
+	CHECK_INT(fail_to_open(fake_drm.path, &advice), -ENODEV);
+	CHECK(strstr(advice, "no cross-domain capset") != NULL);
+	fake_drm.fail_request = DRM_IOCTL_VIRTGPU_GETPARAM;
+	fake_drm.fail_always = false;
+	fake_drm.fail_after = 1; /* behind 3D_FEATURES */
+	CHECK_INT(fail_to_open(fake_drm.path, &advice), -ENODEV);
+	CHECK(strstr(advice, "kernel is too old") != NULL);
+	fake_drm_finish();
+}
+
+TEST(context_without_a_name_for_older_kernels)
+{
+	struct rig rig;
+	fake_drm_start();
+	open_transport(&rig);
+	fake_drm.fail_request = DRM_IOCTL_VIRTGPU_CONTEXT_INIT;
+	fake_drm.fail_errno = EINVAL;
+	open_context(&rig);
+	CHECK_INT(fake_drm.n_params, 3);
+	finish(&rig);
+}
+
+TEST(context_that_can_not_be_made_loses_the_transport)
+{
+	struct rig rig;
+	fake_drm_start();
+	open_transport(&rig);
+	fake_drm.fail_request = DRM_IOCTL_VIRTGPU_CONTEXT_INIT;
+	fake_drm.fail_errno = ENODEV;
+	CHECK_INT(gp_context_create(rig.transport, "test", &events, &rig, &rig.context), -ENODEV);
+	CHECK_INT(rig.transports_lost, 1);
+	rig.context = NULL;
+	finish(&rig);
+}
+
+/* --- fences --- */
+
+static void on_fence(void *data, int err)
+{
+	struct rig *rig = data;
+	rig->fences++;
+	rig->err = err;
+	if (rig->destroy_in_fence) {
+		destroy_context(rig);
+	}
+}
+
+static int submit(struct rig *rig, int ring)
+{
+	const uint32_t command = 7;
+	const struct iovec iov = {.iov_base = (void *)&command, .iov_len = sizeof(command)};
+	const struct gp_submit what = {
+		.iov = &iov, .n_iov = 1, .ring_idx = ring, .done = on_fence, .data = rig};
+	return gp_context_submit(rig->context, &what);
+}
+
+TEST(fences_end_when_they_are_signaled)
+{
+	struct rig rig;
+	start(&rig);
+	CHECK_INT(submit(&rig, XD_RING_SEND), 0);
+	CHECK_INT(submit(&rig, XD_RING_CHANNEL), 0);
+	CHECK_INT(submit(&rig, XD_RING_CHANNEL), 0);
+	CHECK_INT(wl_event_loop_dispatch(rig.loop, 0), 0);
+	CHECK_INT(rig.fences, 0);
+	fake_drm_signal(0);
+	CHECK_INT(wl_event_loop_dispatch(rig.loop, 0), 0);
+	CHECK_INT(rig.fences, 1);
+	fake_drm_send_events(1);
+	CHECK_INT(wl_event_loop_dispatch(rig.loop, 0), 0);
+	CHECK_INT(rig.fences, 2);
+	/* More events than anybody waits for. */
+	fake_drm_send_events(5);
+	CHECK_INT(wl_event_loop_dispatch(rig.loop, 0), 0);
+	CHECK_INT(rig.fences, 3);
+	CHECK_INT(rig.err, 0);
+	CHECK_INT(rig.lost, 0);
+	finish(&rig);
+}
+
+TEST(fences_are_canceled_with_their_context)
+{
+	struct rig rig;
+	start(&rig);
+	CHECK_INT(submit(&rig, XD_RING_SEND), 0);
+	CHECK_INT(submit(&rig, XD_RING_CHANNEL), 0);
+	destroy_context(&rig);
+	CHECK_INT(rig.fences, 2);
+	CHECK_INT(rig.err, -ECANCELED);
+	finish(&rig);
+}
+
+TEST(context_may_be_destroyed_by_a_fence)
+{
+	for (unsigned polled = 0; polled < 2; polled++) {
+		struct rig rig;
+		start(&rig);
+		CHECK_INT(submit(&rig, polled ? XD_RING_CHANNEL : XD_RING_SEND), 0);
+		CHECK_INT(submit(&rig, polled ? XD_RING_CHANNEL : XD_RING_SEND), 0);
+		rig.destroy_in_fence = true;
+		if (polled) {
+			fake_drm_send_events(2);
+		} else {
+			fake_drm_signal(0);
+			fake_drm_signal(1);
+		}
+		CHECK_INT(wl_event_loop_dispatch(rig.loop, 0), 0);
+		CHECK(rig.context == NULL);
+		CHECK_INT(rig.fences, 2);
+		finish(&rig);
+	}
+}
+
+TEST(events_of_a_wrong_size_do_no_harm)
+{
+	struct rig rig;
+	const struct drm_event zero = {.type = VIRTGPU_EVENT_FENCE_SIGNALED, .length = 0};
+	const struct drm_event huge = {.type = VIRTGPU_EVENT_FENCE_SIGNALED, .length = UINT32_MAX};
+	start(&rig);
+	CHECK_INT(submit(&rig, XD_RING_CHANNEL), 0);
+	fake_drm_send_bytes(&zero, sizeof(zero));
+	CHECK_INT(wl_event_loop_dispatch(rig.loop, 0), 0);
+	CHECK_INT(rig.fences, 0);
+	fake_drm_send_bytes(&huge, sizeof(huge));
+	CHECK_INT(wl_event_loop_dispatch(rig.loop, 0), 0);
+	CHECK_INT(rig.fences, 1);
+	fake_drm_send_bytes("abc", 3);
+	CHECK_INT(wl_event_loop_dispatch(rig.loop, 0), 0);
+	finish(&rig);
+}
+
+TEST(refused_commands_are_the_callers)
+{
+	struct rig rig;
+	start(&rig);
+	fake_drm.fail_request = DRM_IOCTL_VIRTGPU_EXECBUFFER;
+	fake_drm.fail_errno = ENOMEM;
+	CHECK_INT(submit(&rig, XD_RING_SEND), -ENOMEM);
+	CHECK_INT(rig.fences, 0);
+	CHECK_INT(submit(&rig, XD_RING_SEND), 0);
+	static uint8_t large[XD_MAX_CMD_BYTES + 1];
+	const struct iovec iov = {.iov_base = large, .iov_len = sizeof(large)};
+	const struct gp_submit what = {.iov = &iov, .n_iov = 1};
+	CHECK_INT(gp_context_submit(rig.context, &what), -EMSGSIZE);
+	finish(&rig);
+}
+
+/* --- memory that can't be had --- */
+
+/* Each step of making memory of the host fails once: nothing may be left, and nobody may wait. */
+TEST(memory_fails_at_each_step)
+{
+	static const unsigned long requests[] = {
+		DRM_IOCTL_VIRTGPU_RESOURCE_CREATE_BLOB,
+		DRM_IOCTL_VIRTGPU_MAP,
+		DRM_IOCTL_VIRTGPU_EXECBUFFER,
+	};
+	for (size_t i = 0; i < 3; i++) {
+		for (unsigned after = 0; after < 3; after++) {
+			struct rig rig;
+			fake_drm_start();
+			fake_drm.fail_mmap_of = after == 0 ? 0 : VIRTGPU_BLOB_MEM_HOST3D;
+			open_transport(&rig);
+			open_channel(&rig);
+			/* Behind the query, which is a command as well. */
+			fake_drm.fail_request = requests[i];
+			fake_drm.fail_errno = ENOSPC;
+			fake_drm.fail_after =
+				after + (requests[i] == DRM_IOCTL_VIRTGPU_EXECBUFFER ? 1 : 0);
+			fake_drm.fail_always = true;
+			make_blob(&rig, 8192);
+			if (rig.err == 0) {
+				(void)gp_blob_unref(rig.blob);
+			} else {
+				CHECK(rig.blob == NULL);
+			}
+			fake_drm.fail_request = 0;
+			CHECK_INT(fake_drm_count_open(), 2);
+			finish_channel(&rig);
+		}
+	}
+}
+
+TEST(channel_may_go_while_memory_is_made)
+{
+	for (unsigned answered = 0; answered < 2; answered++) {
+		struct rig rig;
+		const struct xd_image_requirements answer = {
+			.strides = {4096}, .size = 8192, .blob_id = 5};
+		fake_drm_start();
+		open_transport(&rig);
+		open_channel(&rig);
+		gp_channel_alloc_blob(rig.channel, 8192, on_blob, &rig);
+		if (answered) {
+			write_ring(0, &answer, sizeof(answer));
+			fake_drm_signal(fake_drm.n_execs - 1);
+			CHECK_INT(wl_event_loop_dispatch(rig.loop, 0), 0);
+			CHECK_INT(fake_drm.n_bos, 3);
+		}
+		gp_channel_destroy(rig.channel);
+		rig.channel = NULL;
+		CHECK_INT(rig.created, 1);
+		CHECK(rig.err < 0);
 		finish_channel(&rig);
 	}
 }

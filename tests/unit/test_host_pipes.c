@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "wayland/context.h"
 #include "host_device.h"
 #include "limits.h"
 
@@ -220,11 +221,25 @@ static void test_write_pipes_bound(struct guest *guest)
 	CHECK(limited);
 }
 
+static void test_credit_is_limited(struct guest *guest)
+{
+	int64_t credit = -300;
+	(void)guest;
+	hr_wl_add_credit(&credit, 100);
+	CHECK_EQ(credit, -200);
+	hr_wl_add_credit(&credit, 1200);
+	CHECK_EQ(credit, 1000);
+	for (int i = 0; i < 3; i++) {
+		hr_wl_add_credit(&credit, UINT32_MAX);
+		CHECK_EQ(credit, BR_LIMIT_CREDIT_BYTES);
+	}
+}
+
 int main(void)
 {
 	static const struct device_case cases[] = {
 		CASE(read_pipe),	CASE(read_pipe_mailbox), CASE(write_pipe),
-		CASE(write_pipe_bound), CASE(write_pipes_bound),
+		CASE(write_pipe_bound), CASE(write_pipes_bound), CASE(credit_is_limited),
 	};
 	return run_cases(cases, sizeof(cases) / sizeof(cases[0]));
 }
