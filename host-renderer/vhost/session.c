@@ -175,6 +175,7 @@ static int start_control(struct hr_session *session)
 		return ret;
 	}
 	if (resume) {
+		hr_window_resume(&session->window);
 		hr_device_resume(session->shared.device);
 	} else {
 		session->starting = hr_window_start(&session->window);
@@ -205,6 +206,7 @@ static void stop_queue(struct hr_session *session, unsigned index)
 	hr_queue_stop(&session->queues[index]);
 	if (index == 0 && session->shared.device) {
 		session->shared.device->paused = true;
+		hr_window_pause(&session->window);
 		session->starting = false;
 	}
 }

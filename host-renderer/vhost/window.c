@@ -23,11 +23,15 @@
 
 static void set_taken(struct hr_window *window, const struct hr_resource *resource, bool taken);
 
-/** An answer that the VMM owes. */
+enum due_kind { DUE_START, DUE_MAP, DUE_UNMAP };
+
+/** An answer that the VMM owes, or will. */
 struct due {
-	struct wl_list link; /* hr_window.due */
-	enum { DUE_START, DUE_MAP, DUE_UNMAP } kind;
+	struct wl_list link; /* hr_window.due or .held */
+	enum due_kind kind;
 	bool stale; /* of before a stop: nobody waits for it */
+	struct vu_shmem_map map;
+	int fd; /* of a map that is held; owned; else -1 */
 	/* Of a map: what was asked. */
 	struct hr_resource *resource; /* referenced */
 	struct virtio_gpu_ctrl_hdr request;
@@ -47,6 +51,7 @@ int hr_window_init(struct hr_window *window, struct wl_event_loop *loop,
 		.data = data,
 	};
 	wl_list_init(&window->due);
+	wl_list_init(&window->held);
 	if (window->bytes > 0) {
 		window->taken = calloc(window->bytes / PAGE, sizeof(*window->taken));
 		return window->taken ? 0 : -ENOMEM;
@@ -77,18 +82,31 @@ static void finish_map(struct hr_window *window, struct due *due, bool mapped)
 			 mapped ? 0 : -ENOSPC);
 }
 
-/* The oldest answer that is due has come, or will not. */
-static void finish_due(struct hr_window *window, bool accepted)
+static void due_destroy(struct due *due)
 {
-	struct due *due = wl_container_of(window->due.next, due, link);
 	wl_list_remove(&due->link);
+	hr_resource_unref(due->resource);
+	br_fd_clear(&due->fd);
+	free(due);
+}
+
+/* An answer that is due has come, or will not. */
+static void finish_due(struct hr_window *window, struct due *due, bool accepted)
+{
+	wl_list_remove(&due->link);
+	wl_list_init(&due->link);
 	if (!due->stale && due->kind == DUE_START) {
 		finish_start(window, accepted);
 	} else if (!due->stale && due->kind == DUE_MAP) {
 		finish_map(window, due, accepted);
 	}
-	hr_resource_unref(due->resource);
-	free(due);
+	due_destroy(due);
+}
+
+static struct due *first_due(struct hr_window *window)
+{
+	struct due *due = wl_container_of(window->due.next, due, link);
+	return due;
 }
 
 static void close_channel(struct hr_window *window)
@@ -100,7 +118,7 @@ static void close_channel(struct hr_window *window)
 	br_fd_clear(&window->channel_fd);
 	window->ack_have = 0;
 	while (!wl_list_empty(&window->due)) {
-		finish_due(window, false);
+		finish_due(window, first_due(window), false);
 	}
 }
 
@@ -117,7 +135,7 @@ static void handle_ack(struct hr_window *window)
 		close_channel(window);
 		return;
 	}
-	finish_due(window, refused == 0);
+	finish_due(window, first_due(window), refused == 0);
 }
 
 static int on_channel(int fd, uint32_t mask, void *data)
@@ -156,25 +174,62 @@ int hr_window_set_channel_take(struct hr_window *window, int *fd)
 	return 0;
 }
 
-/* Ask the VMM; *ret_due is in the list of those due, for the caller to fill in. */
-static int ask(struct hr_window *window, uint32_t request, const struct vu_shmem_map *map, int fd,
+static int send_due(struct hr_window *window, const struct due *due, int fd)
+{
+	uint32_t request = due->kind == DUE_UNMAP ? VU_BACKEND_SHMEM_UNMAP : VU_BACKEND_SHMEM_MAP;
+	int ret = hr_message_send(window->channel_fd, request, VU_VERSION | VU_FLAG_NEED_REPLY,
+				  &due->map, sizeof(due->map), fd);
+	if (ret < 0) {
+		br_log_peer(BR_LOG_WARN, "vhost: the VMM can't be asked for memory: %s",
+			    strerror(-ret));
+	}
+	return ret;
+}
+
+/* Ask the VMM, now or as soon as it may be asked; fd: borrowed. *ret_due is for the caller to fill in. */
+static int ask(struct hr_window *window, enum due_kind kind, const struct vu_shmem_map *map, int fd,
 	       struct due **ret_due)
 {
 	struct due *due = calloc(1, sizeof(*due));
 	if (!due) {
 		return -ENOMEM;
 	}
-	int ret = hr_message_send(window->channel_fd, request, VU_VERSION | VU_FLAG_NEED_REPLY, map,
-				  sizeof(*map), fd);
+	*due = (struct due){.kind = kind, .map = *map, .fd = -1};
+	wl_list_init(&due->link);
+	int ret = 0;
+	if (!window->paused) {
+		ret = send_due(window, due, fd);
+	} else if (fd >= 0) {
+		due->fd = br_fd_dup(fd);
+		ret = due->fd < 0 ? due->fd : 0;
+	}
 	if (ret < 0) {
-		br_log_peer(BR_LOG_WARN, "vhost: the VMM can't be asked for memory: %s",
-			    strerror(-ret));
-		free(due);
+		due_destroy(due);
 		return ret;
 	}
-	wl_list_insert(window->due.prev, &due->link);
+	wl_list_insert((window->paused ? &window->held : &window->due)->prev, &due->link);
 	*ret_due = due;
 	return 0;
+}
+
+void hr_window_pause(struct hr_window *window)
+{
+	window->paused = true;
+}
+
+void hr_window_resume(struct hr_window *window)
+{
+	window->paused = false;
+	while (!wl_list_empty(&window->held)) {
+		struct due *due = wl_container_of(window->held.next, due, link);
+		if (send_due(window, due, due->fd) < 0) {
+			finish_due(window, due, false);
+			continue;
+		}
+		br_fd_clear(&due->fd);
+		wl_list_remove(&due->link);
+		wl_list_insert(window->due.prev, &due->link);
+	}
 }
 
 /* --- start and stop --- */
@@ -192,15 +247,12 @@ static int start_arena(struct hr_window *window)
 		return fd;
 	}
 	window->arena_fd = fd;
-	int ret = ask(window, VU_BACKEND_SHMEM_MAP, &map, fd, &due);
-	if (ret == 0) {
-		due->kind = DUE_START;
-	}
-	return ret;
+	return ask(window, DUE_START, &map, fd, &due);
 }
 
 bool hr_window_start(struct hr_window *window)
 {
+	window->paused = false;
 	if (window->bytes == 0 || !window->offered || window->channel_fd < 0) {
 		return false;
 	}
@@ -217,12 +269,16 @@ bool hr_window_start(struct hr_window *window)
 
 void hr_window_stop(struct hr_window *window)
 {
-	struct due *due;
+	struct due *due, *next;
+	/* First: memory that goes with its last reference here is no longer shown. */
+	window->mapped = false;
 	wl_list_for_each (due, &window->due, link) {
 		due->stale = true;
 		due->resource = hr_resource_unref(due->resource);
 	}
-	window->mapped = false;
+	wl_list_for_each_safe (due, next, &window->held, link) {
+		due_destroy(due);
+	}
 	br_fd_clear(&window->arena_fd);
 	if (window->taken) {
 		memset(window->taken, 0, window->bytes / PAGE * sizeof(*window->taken));
@@ -341,11 +397,10 @@ static int map_file(struct hr_window *window, struct hr_resource *resource, uint
 	};
 	struct due *due;
 	int fd BR_CLEANUP_FD = file_to_show(resource);
-	int ret = fd < 0 ? fd : ask(window, VU_BACKEND_SHMEM_MAP, &map, fd, &due);
+	int ret = fd < 0 ? fd : ask(window, DUE_MAP, &map, fd, &due);
 	if (ret < 0) {
 		return ret;
 	}
-	due->kind = DUE_MAP;
 	due->resource = hr_resource_ref(resource);
 	due->request = request->hdr;
 	due->cookie = request->cookie;
@@ -378,15 +433,14 @@ void hr_window_unmap(struct hr_window *window, struct hr_resource *resource)
 		.len = pages_of(resource) * PAGE,
 	};
 	struct due *due;
-	if (window->mapped) {
-		set_taken(window, resource, false);
-	}
 	if (window->mapped && window->kind == HR_WINDOW_EACH) {
-		/* The VMM does what it is asked in turn: the place may be asked for again. */
-		if (ask(window, VU_BACKEND_SHMEM_UNMAP, &map, -1, &due) == 0) {
-			due->kind = DUE_UNMAP;
+		/* The VMM does what it is asked in turn: the place may be asked for again. But
+		 * not if it can't be asked, for it still shows something there. */
+		if (ask(window, DUE_UNMAP, &map, -1, &due) == 0) {
+			set_taken(window, resource, false);
 		}
 	} else if (window->mapped) {
+		set_taken(window, resource, false);
 		/* Gives the memory back to the system; map() does it again and sees to errors. */
 		(void)zero(window, resource->window_offset, pages_of(resource));
 	}

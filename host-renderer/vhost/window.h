@@ -36,12 +36,14 @@ struct hr_window {
 	enum hr_window_kind kind;
 	bool offered; /* the VMM has room for it */
 	bool mapped;  /* the guest sees the arena */
+	bool paused;  /* the VMM must not be asked for anything */
 	int arena_fd; /* -1 while the device is stopped */
 	bool *taken;  /* by page: a blob is there */
 	/* The back-end channel. */
 	int channel_fd; /* -1: none */
 	struct wl_event_source *source;
-	struct wl_list due; /* struct due.link: answers that the VMM owes, in order */
+	struct wl_list due;  /* struct due.link: answers that the VMM owes, in order */
+	struct wl_list held; /* struct due.link: to be asked for behind the pause, in order */
 	uint8_t ack[HR_ACK_BYTES];
 	size_t ack_have;
 	/* Called when the last start's answer is there: the guest may go on. */
@@ -62,6 +64,12 @@ int hr_window_set_channel_take(struct hr_window *window, int *fd);
 /** Show new, zeroed memory. Only while the device runs: QEMU 11.1 ends if asked at another time.
  * Returns true if ready() will be called; false: there is no window, the guest may go on. */
 bool hr_window_start(struct hr_window *window);
+
+/** The VMM stops the device: until it goes on, or starts anew, nothing may be asked of it. */
+void hr_window_pause(struct hr_window *window);
+
+/** The device goes on where it stopped. Asks for what had to wait. */
+void hr_window_resume(struct hr_window *window);
 
 /** The VMM has reset the device, and dropped what was shown. All resources are gone. */
 void hr_window_stop(struct hr_window *window);

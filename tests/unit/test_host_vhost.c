@@ -618,6 +618,56 @@ static void test_reset(struct front *front)
 	}
 }
 
+/* A blob that is gone as soon as the VMM has mapped it, which is while the device is stopped: QEMU 11.1
+ * ends if it is asked for anything then. */
+static void lose_blob_while_stopped(struct front *front)
+{
+	uint8_t *ring[2];
+	uint64_t size;
+	uint16_t head;
+	front_driver_start(front, true);
+	front_open(front, ring);
+	uint32_t blob_id = ask_image(front, ring[0], 2, &size);
+	CHECK_EQ(create_host3d(front, 5, blob_id, size), OK);
+	front->hold_replies = true;
+	const struct virtio_gpu_resource_map_blob map = {
+		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, .resource_id = 5};
+	(void)front_request(front, 0, &map, sizeof(map));
+	CHECK(!front_take(front, 0, &head));
+	CHECK_EQ(front->n_shown, 1);
+	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 5), OK);
+}
+
+static void test_pause_asks_nothing(struct front *front)
+{
+	uint16_t head;
+	lose_blob_while_stopped(front);
+	front_driver_stop(front);
+	front_release_replies(front);
+	CHECK_EQ(front->n_shown, 1);
+	front_driver_start(front, false);
+	CHECK_EQ(front->n_shown, 0);
+	CHECK(front_take(front, 0, &head));
+	CHECK_EQ(type_of(front), VIRTIO_GPU_RESP_OK_MAP_INFO);
+}
+
+static void test_reset_asks_nothing(struct front *front)
+{
+	uint8_t *ring[2];
+	for (unsigned late = 0; late < 2; late++) {
+		lose_blob_while_stopped(front);
+		front_driver_stop(front);
+		if (!late) {
+			front_release_replies(front);
+		}
+		front_driver_start(front, true);
+		CHECK_EQ(front->n_shown, 0);
+		front_release_replies(front);
+		front_open(front, ring);
+		front_driver_stop(front);
+	}
+}
+
 static void test_memory_moves(struct front *front)
 {
 	uint8_t *ring[2];
@@ -719,6 +769,8 @@ int main(void)
 		FRONT_CASE(pause),
 		FRONT_CASE(pause, .each = true),
 		FRONT_CASE(pause_keeps_answers),
+		FRONT_CASE(pause_asks_nothing, .each = true),
+		FRONT_CASE(reset_asks_nothing, .each = true),
 		FRONT_CASE(reset),
 		FRONT_CASE(memory_moves),
 		FRONT_CASE(refused_window, .refuse_map = true),

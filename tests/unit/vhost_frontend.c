@@ -110,10 +110,27 @@ static void serve_back(struct front *front)
 		uint64_t refused = is_map ? !do_map(front, &map, fd) : !do_unmap(front, &map);
 		CHECK(is_map || !refused);
 		br_fd_clear(&fd);
-		send_message(front->back_fd, message.header.request, VU_FLAG_REPLY, &refused,
-			     sizeof(refused), NULL, 0);
+		if (front->hold_replies) {
+			CHECK(front->n_held < 8);
+			front->held[front->n_held].request = message.header.request;
+			front->held[front->n_held++].refused = refused;
+		} else {
+			send_message(front->back_fd, message.header.request, VU_FLAG_REPLY,
+				     &refused, sizeof(refused), NULL, 0);
+		}
 		msg.msg_controllen = sizeof(control);
 	}
+}
+
+void front_release_replies(struct front *front)
+{
+	front->hold_replies = false;
+	for (unsigned i = 0; i < front->n_held; i++) {
+		send_message(front->back_fd, front->held[i].request, VU_FLAG_REPLY,
+			     &front->held[i].refused, sizeof(front->held[i].refused), NULL, 0);
+	}
+	front->n_held = 0;
+	front_run(front);
 }
 
 void front_run(struct front *front)

@@ -60,6 +60,12 @@ struct front {
 	unsigned n_shown;
 	bool running; /* the device is */
 	unsigned maps;
+	bool hold_replies; /* on the back-end channel */
+	struct {
+		uint32_t request;
+		uint64_t refused;
+	} held[8];
+	unsigned n_held;
 	struct front_queue queues[2];
 	uint64_t fence_id;
 	uint8_t answer[1024]; /* the last */
@@ -74,6 +80,9 @@ void front_finish(struct front *front);
 void front_driver_start(struct front *front, bool fresh);
 /** The VMM stops the device, as at a reset or a pause. */
 void front_driver_stop(struct front *front);
+
+/** Answer on the back-end channel what was held, and hold nothing any more. */
+void front_release_replies(struct front *front);
 
 /** Run the host until it has nothing to do at once, answering the back-end channel. */
 void front_run(struct front *front);
