@@ -13,6 +13,7 @@
 #include <virglrenderer.h>
 
 #include "fd.h"
+#include "gl.h"
 #include "renderer.h"
 #include "resource.h"
 #include "send.h"
@@ -279,6 +280,24 @@ static int read_blob(struct wk_worker *worker, struct wk_object *object,
 	return 0;
 }
 
+/* Read a blob that has other pixels than a CPU could copy. */
+static int draw_blob(struct wk_worker *worker, const struct wk_object *object,
+		     const struct wk_read_back *request, const struct target *target)
+{
+	uint32_t kind;
+	int BR_CLEANUP_FD fd = -1;
+	if (request->n_planes > WK_MAX_PLANES || request->width > INT32_MAX ||
+	    request->height > INT32_MAX || (uint64_t)request->x + request->w > request->width ||
+	    (uint64_t)request->y + request->h > request->height) {
+		return -EINVAL;
+	}
+	int ret = export_blob(worker, object, &kind, &fd);
+	if (ret == 0) {
+		ret = kind == WK_DMABUF ? wk_gl_read(worker, fd, request, target->base) : -ENOTSUP;
+	}
+	return ret;
+}
+
 int wk_image_read_back(struct wk_worker *worker, const struct wk_packet *packet)
 {
 	const struct wk_read_back *request = packet->bytes;
@@ -296,7 +315,8 @@ int wk_image_read_back(struct wk_worker *worker, const struct wk_packet *packet)
 	}
 	ret = object->is_image ? read_image(object, request, &target) : -ENOTSUP;
 	if (ret == -ENOTSUP) {
-		ret = read_blob(worker, object, request, &target);
+		ret = request->n_planes > 0 ? draw_blob(worker, object, request, &target)
+					    : read_blob(worker, object, request, &target);
 	}
 	(void)munmap(target.map, target.map_len);
 	return ret;

@@ -15,6 +15,7 @@
 
 #include "context.h"
 #include "fd.h"
+#include "gl.h"
 #include "guest_memory.h"
 #include "image.h"
 #include "renderer.h"
@@ -211,6 +212,7 @@ static void finish(struct wk_worker *worker)
 	worker->stop = true; /* nothing more is sent */
 	wk_resources_finish(worker);
 	wk_contexts_finish(worker);
+	wk_gl_finish(worker);
 	wk_renderer_finish(worker);
 	wk_guest_finish(worker);
 	wk_callbacks_finish(&worker->callbacks);

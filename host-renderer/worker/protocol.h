@@ -146,14 +146,20 @@ struct wk_fence {
 };
 
 /** Pixels of a resource, as VIRTIO_GPU_FORMAT_B8G8R8A8_UNORM or whatever it has with 4 bytes each, to
- * offset + y * stride + x * 4 of the file. Row 0 is the top one. image_*: how the pixels lie in a blob, which
- * must be linear; else not looked at. */
+ * offset + y * stride + x * 4 of the file. Row 0 is the top one. image_*: how the pixels lie in a blob that is
+ * linear. */
 struct wk_read_back {
 	struct wk_header hdr;
 	uint32_t resource_id;
 	uint32_t x, y, w, h;	       /* pixels */
 	uint32_t stride, image_stride; /* bytes */
 	uint64_t offset, image_offset; /* bytes, of pixel 0, 0 */
+	/* How a blob is to be imported by OpenGL instead, which draws it as B8G8R8A8 whatever it is. Of all
+	 * planes the resource has the memory. */
+	uint32_t n_planes; /* 0: not so */
+	uint32_t width, height, fourcc;
+	uint32_t plane_strides[WK_MAX_PLANES], plane_offsets[WK_MAX_PLANES]; /* bytes */
+	uint64_t modifier;
 };
 
 struct wk_capset {

@@ -41,8 +41,13 @@ static void spawn(struct gpu_rig *rig, const char *program)
 	rig->pid = fork();
 	CHECK(rig->pid >= 0);
 	if (rig->pid == 0) {
+		const char *preload = getenv("GPU_RIG_PRELOAD");
 		int high = fcntl(ends[1], F_DUPFD_CLOEXEC, 16);
 		(void)dup2(high, WK_FD);
+		if (preload != NULL) {
+			(void)setenv("LD_PRELOAD", preload, 1);
+			(void)setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
+		}
 		(void)execl(program, program, (char *)NULL);
 		_exit(127);
 	}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the GPU worker does with dma-bufs. Mesa's software drivers do the work; where the kernel has no udmabuf
+ * the fixture stands in for it.
+ */
+#include <drm_fourcc.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fd.h"
+#include "gpu_images.h"
+#include "test.h"
+
+/* Start a worker that has "dma-bufs". */
+static void start(struct gpu_rig *rig, uint32_t flags)
+{
+	const char *fixture = getenv("GPU_RIG_FIXTURE");
+	if (fixture == NULL) {
+		test_skip("GPU_RIG_FIXTURE does not name the library");
+	}
+	(void)setenv("GPU_RIG_PRELOAD", fixture, 1);
+	gpu_rig_start(rig, flags);
+}
+
+/* A dma-buf of this size, known as resource 30. Returns the fd, the caller's. */
+static int import_dmabuf(struct gpu_rig *rig, size_t bytes)
+{
+	struct wk_import import = {
+		.hdr.type = WK_IMPORT, .resource_id = 30, .kind = WK_DMABUF, .size = bytes};
+	int fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	CHECK_INT(ftruncate(fd, (off_t)bytes), 0);
+	CHECK_INT(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	CHECK_INT(gpu_rig_ask(rig, &import, sizeof(import), fd), 0);
+	return fd;
+}
+
+/* Read the part 3, 5, 20 by 10 of an image of this format that is known as 30. */
+static int read_part(struct gpu_rig *rig, uint32_t fourcc, uint32_t pixels[GPU_SIDE * GPU_SIDE])
+{
+	struct wk_read_back request = {
+		.resource_id = 30,
+		.x = 3,
+		.y = 5,
+		.w = 20,
+		.h = 10,
+		.stride = GPU_SIDE * 4,
+		.n_planes = 1,
+		.width = GPU_SIDE,
+		.height = GPU_SIDE,
+		.fourcc = fourcc,
+		.plane_strides = {GPU_SIDE * 4},
+	};
+	memset(pixels, 0, GPU_IMAGE_BYTES);
+	return gpu_read_back(rig, &request, GPU_IMAGE_BYTES, pixels);
+}
+
+static void write_pattern(int fd)
+{
+	for (uint32_t i = 0; i < GPU_SIDE * GPU_SIDE; i++) {
+		uint32_t pixel = gpu_pattern(i % GPU_SIDE, i / GPU_SIDE);
+		CHECK_INT(pwrite(fd, &pixel, 4, i * 4), 4);
+	}
+}
+
+static uint32_t swap_red_blue(uint32_t pixel)
+{
+	return (pixel & 0xff00ff00) | (pixel & 0xff) << 16 | (pixel >> 16 & 0xff);
+}
+
+static void check_part(const uint32_t *pixels, bool swapped)
+{
+	for (uint32_t i = 0; i < GPU_SIDE * GPU_SIDE; i++) {
+		uint32_t x = i % GPU_SIDE, y = i / GPU_SIDE;
+		bool inside = x >= 3 && x < 23 && y >= 5 && y < 15;
+		uint32_t want = swapped ? swap_red_blue(gpu_pattern(x, y)) : gpu_pattern(x, y);
+		CHECK_INT(pixels[i], inside ? want : 0);
+	}
+}
+
+static void check_formats(uint32_t flags)
+{
+	struct gpu_rig rig;
+	uint32_t pixels[GPU_SIDE * GPU_SIDE];
+	start(&rig, flags);
+	int BR_CLEANUP_FD fd = import_dmabuf(&rig, GPU_IMAGE_BYTES);
+	write_pattern(fd);
+	CHECK_INT(read_part(&rig, DRM_FORMAT_ARGB8888, pixels), 0);
+	check_part(pixels, false);
+	CHECK_INT(read_part(&rig, DRM_FORMAT_ABGR8888, pixels), 0);
+	check_part(pixels, true);
+	CHECK_INT(read_part(&rig, DRM_FORMAT_INVALID, pixels), -ENOTSUP);
+	gpu_rig_end(&rig);
+}
+
+/* With OpenGL of its own, and beside VirGL's. */
+TEST(opengl_reads_images)
+{
+	check_formats(WK_VENUS);
+}
+
+TEST(opengl_reads_images_beside_virgl)
+{
+	check_formats(WK_VENUS | WK_VIRGL);
+}
+
+TEST(virgl_goes_on_after_a_read_back)
+{
+	struct gpu_rig rig;
+	uint32_t pixels[GPU_SIDE * GPU_SIDE];
+	struct wk_read_back request = {
+		.resource_id = 7, .w = GPU_SIDE, .h = GPU_SIDE, .stride = GPU_SIDE * 4};
+	struct wk_create_3d create = gpu_image_request(7);
+	start(&rig, WK_VIRGL);
+	CHECK_INT(gpu_rig_context(&rig, 1, CAPSET_VIRGL2), 0);
+	CHECK_INT(gpu_rig_ask(&rig, &create, sizeof(create), -1), 0);
+	CHECK_INT(gpu_rig_resource(&rig, WK_ATTACH, 1, 7), 0);
+	int BR_CLEANUP_FD fd = import_dmabuf(&rig, GPU_IMAGE_BYTES);
+	write_pattern(fd);
+	CHECK_INT(read_part(&rig, DRM_FORMAT_ARGB8888, pixels), 0);
+	gpu_clear_blue(&rig, 1, 7);
+	CHECK_INT(gpu_rig_context(&rig, 2, CAPSET_VIRGL2), 0);
+	CHECK_INT(gpu_read_back(&rig, &request, sizeof(pixels), pixels), 0);
+	CHECK_INT(pixels[0], 0xff0000ff);
+	CHECK_INT(read_part(&rig, DRM_FORMAT_ARGB8888, pixels), 0);
+	check_part(pixels, false);
+	gpu_rig_end(&rig);
+}
+
+/* Two planes: brightness, and colours at half the size. A grey is grey whatever the matrix is. */
+TEST(opengl_reads_yuv)
+{
+	struct gpu_rig rig;
+	uint32_t pixels[GPU_SIDE * GPU_SIDE];
+	uint8_t planes[GPU_SIDE * GPU_SIDE * 3 / 2];
+	struct wk_read_back request = {
+		.resource_id = 30,
+		.w = GPU_SIDE,
+		.h = GPU_SIDE,
+		.stride = GPU_SIDE * 4,
+		.n_planes = 2,
+		.width = GPU_SIDE,
+		.height = GPU_SIDE,
+		.fourcc = DRM_FORMAT_NV12,
+		.plane_strides = {GPU_SIDE, GPU_SIDE},
+		.plane_offsets = {0, GPU_SIDE * GPU_SIDE},
+	};
+	start(&rig, WK_VENUS);
+	int BR_CLEANUP_FD fd = import_dmabuf(&rig, GPU_IMAGE_BYTES);
+	memset(planes, 128, sizeof(planes));
+	memset(planes, 235, GPU_SIDE * GPU_SIDE / 2); /* white above, grey below */
+	CHECK_INT(pwrite(fd, planes, sizeof(planes), 0), sizeof(planes));
+	CHECK_INT(gpu_read_back(&rig, &request, sizeof(pixels), pixels), 0);
+	CHECK_INT(pixels[0], 0xffffffff);
+	CHECK_INT(pixels[GPU_SIDE * GPU_SIDE - 1], 0xff828282);
+	gpu_rig_end(&rig);
+}
+
+TEST(layouts_are_checked)
+{
+	struct gpu_rig rig;
+	uint32_t pixels[GPU_SIDE * GPU_SIDE];
+	const struct wk_read_back good = {
+		.resource_id = 30,
+		.w = GPU_SIDE,
+		.h = GPU_SIDE,
+		.stride = GPU_SIDE * 4,
+		.n_planes = 1,
+		.width = GPU_SIDE,
+		.height = GPU_SIDE,
+		.fourcc = DRM_FORMAT_XRGB8888,
+		.plane_strides = {GPU_SIDE * 4},
+	};
+	struct wk_read_back bad[9];
+	start(&rig, WK_VENUS);
+	int BR_CLEANUP_FD fd = import_dmabuf(&rig, GPU_IMAGE_BYTES);
+	for (size_t i = 0; i < 9; i++) {
+		bad[i] = good;
+	}
+	bad[0].n_planes = WK_MAX_PLANES + 1;
+	bad[1].width = GPU_SIDE - 1;
+	bad[2].height = GPU_SIDE + 1;
+	bad[3].height = 0xffffffff;
+	bad[4].plane_strides[0] = GPU_SIDE * 4 + 4;
+	bad[5].plane_offsets[0] = 4;
+	bad[6].plane_offsets[0] = 0xffffffff;
+	bad[7].x = 1;
+	bad[8].n_planes = 4;
+	for (size_t i = 0; i < 9; i++) {
+		CHECK(gpu_read_back(&rig, &bad[i], sizeof(pixels), pixels) < 0);
+	}
+	struct wk_read_back request = good;
+	request.modifier = DRM_FORMAT_MOD_INVALID;
+	CHECK_INT(gpu_read_back(&rig, &request, sizeof(pixels), pixels), 0);
+	request.modifier = I915_FORMAT_MOD_X_TILED;
+	CHECK_INT(gpu_read_back(&rig, &request, sizeof(pixels), pixels), -ENOTSUP);
+	gpu_rig_end(&rig);
+}
