@@ -40,6 +40,8 @@ def program(name):
         "probe": "tests/integration/clients",
         "virtual-input": "tests/integration/clients",
         "dmabuf-paint": "tests/integration/clients",
+        "vdrm": "tests/vm/clients",
+        "tiles-compositor": "tests/vm/vdrm",
     }
     path = build_dir() / places[name] / name
     assert path.exists(), f"{path} is not built (CAUSEWAY_BUILD says where to look)"
@@ -55,10 +57,10 @@ def with_dmabufs(env):
                 VK_DRIVER_FILES="/usr/share/vulkan/icd.d/lvp_icd.json", VK_LOADER_LAYERS_DISABLE="*")
 
 
-def gpu_worker(folder):
-    """Path of a program that is the worker, on a software GPU with dma-bufs."""
+def gpu_worker(folder, **more):
+    """Path of a program that is the worker, on a software GPU with dma-bufs. more: of its environment."""
     path = pathlib.Path(folder) / "gpu-worker"
-    settings = with_dmabufs({})
+    settings = with_dmabufs(more)
     # Mesa's own leaks, in a process that is killed when it has done its work, say nothing of ours.
     settings["ASAN_OPTIONS"] = "verify_asan_link_order=0:detect_leaks=0"
     lines = "".join(f"export {name}='{value}'\n" for name, value in settings.items())

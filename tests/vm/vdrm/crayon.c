@@ -44,7 +44,8 @@ static void run_fill(struct vd_job *job)
 	const struct crayon_fill *request = &fill->request;
 	for (uint32_t y = request->y; y < request->y + request->h; y++) {
 		for (uint32_t x = request->x; x < request->x + request->w; x++) {
-			memcpy(fill->memory->map + crayon_offset(request->stride, x, y),
+			memcpy(fill->memory->map +
+				       crayon_offset(request->tiled, request->stride, x, y),
 			       &request->color, sizeof(request->color));
 		}
 	}

@@ -6,6 +6,7 @@
 #ifndef CRAYON_H
 #define CRAYON_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,7 +44,7 @@ struct crayon_gem_new_response {
 	int32_t err; /* 0 or -errno */
 };
 
-/** Fill a rectangle of a tiled image, on a ring other than 0. */
+/** Fill a rectangle of an image, on a ring other than 0. */
 struct crayon_fill {
 	struct vdrm_request hdr;
 	uint32_t res_id;
@@ -52,7 +53,7 @@ struct crayon_fill {
 	uint32_t stride; /* bytes: a row of pixels, a multiple of a tile's width */
 	uint32_t x, y, w, h;
 	uint32_t color; /* XRGB */
-	uint32_t pad;
+	uint32_t tiled; /* 0: rows of pixels */
 };
 
 /** Let commands go on that wait for this gate. */
@@ -62,8 +63,11 @@ struct crayon_gate {
 };
 
 /** Where a pixel is, in bytes. */
-static inline size_t crayon_offset(uint32_t stride, uint32_t x, uint32_t y)
+static inline size_t crayon_offset(bool tiled, uint32_t stride, uint32_t x, uint32_t y)
 {
+	if (!tiled) {
+		return (size_t)stride * y + x * CRAYON_PIXEL_BYTES;
+	}
 	size_t tiles_per_row = stride / (CRAYON_TILE_PX * CRAYON_PIXEL_BYTES);
 	size_t tile = y / CRAYON_TILE_PX * tiles_per_row + x / CRAYON_TILE_PX;
 	size_t pixel = y % CRAYON_TILE_PX * CRAYON_TILE_PX + x % CRAYON_TILE_PX;

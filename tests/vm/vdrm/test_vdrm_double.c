@@ -100,6 +100,7 @@ static int fill(struct guest *guest, uint32_t ring, uint32_t gate, uint32_t colo
 		.w = SIDE - 16,
 		.h = SIDE - 16,
 		.color = color,
+		.tiled = true,
 	};
 	return submit(guest, &command, CRAYON_FILL, sizeof(command));
 }
@@ -107,7 +108,7 @@ static int fill(struct guest *guest, uint32_t ring, uint32_t gate, uint32_t colo
 static uint32_t pixel(const uint8_t *image, uint32_t x, uint32_t y)
 {
 	uint32_t color;
-	memcpy(&color, image + crayon_offset(STRIDE, x, y), sizeof(color));
+	memcpy(&color, image + crayon_offset(true, STRIDE, x, y), sizeof(color));
 	return color;
 }
 
