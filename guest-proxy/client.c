@@ -471,6 +471,9 @@ static struct gp_client *client_new(struct gp_server *server, int *sock_fd)
 	client->state.wait_readable = wait_readable;
 	client->mask = WL_EVENT_READABLE;
 	client->relay = br_relay_create(&config);
+	if (client->relay != NULL) {
+		br_relay_output(client->relay, BR_REQUEST)->takes_resources = true;
+	}
 	client->source =
 		wl_event_loop_add_fd(server->loop, *sock_fd, client->mask, handle_socket, client);
 	wl_list_insert(server->clients.prev, &client->link);

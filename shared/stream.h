@@ -36,6 +36,7 @@ struct br_stream {
 	struct br_stream_handle *handles;
 	size_t handle_head, handle_tail, handle_capacity;
 	size_t max_bytes, max_handles;
+	bool takes_resources; /* handles may be without an fd, if they have a res_id */
 };
 
 /** Prepare an empty stream that refuses to hold more than the limits. */

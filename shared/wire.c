@@ -382,7 +382,11 @@ static int prepare(struct br_object_table *table, struct br_stream *out, struct 
 		if (desc->kind == BR_ARG_NEW_ID && br_object_id(arg->object, side) == 0) {
 			ret = br_object_alloc_id(table, arg->object, side);
 		} else if (desc->kind == BR_ARG_FD) {
-			ret = br_stream_push_handle_take(out, &msg->handles[arg->handle]);
+			const struct br_handle *handle = &msg->handles[arg->handle];
+			bool sendable =
+				handle->fd >= 0 || (out->takes_resources && handle->res_id != 0);
+			ret = sendable ? br_stream_push_handle_take(out, &msg->handles[arg->handle])
+				       : -EBADF;
 		}
 		if (ret < 0) {
 			return ret;

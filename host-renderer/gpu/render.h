@@ -67,6 +67,11 @@ struct hr_read_back {
 	/* Of a blob, whose pixels must be linear: where they lie. */
 	uint32_t image_stride; /* bytes */
 	uint64_t image_offset; /* bytes, of pixel 0, 0 */
+	/* Of a blob that is not so: how OpenGL imports it; it is drawn as B8G8R8A8. */
+	uint32_t n_planes; /* 0: it is linear */
+	uint32_t width, height, fourcc;
+	uint32_t plane_strides[4], plane_offsets[4]; /* bytes */
+	uint64_t modifier;
 };
 
 /** Let the worker copy pixels. done(data, 0 or -errno) is called later, once, unless it is canceled by

@@ -264,7 +264,14 @@ int hr_render_read_back(struct hr_resource *resource, const struct hr_read_back 
 		.offset = read_back->offset,
 		.image_stride = read_back->image_stride,
 		.image_offset = read_back->image_offset,
+		.n_planes = read_back->n_planes,
+		.width = read_back->width,
+		.height = read_back->height,
+		.fourcc = read_back->fourcc,
+		.modifier = read_back->modifier,
 	};
+	memcpy(message.plane_strides, read_back->plane_strides, sizeof(message.plane_strides));
+	memcpy(message.plane_offsets, read_back->plane_offsets, sizeof(message.plane_offsets));
 	if (!worker || !worker->process || wl_list_empty(&resource->link)) {
 		return -EIO;
 	}

@@ -39,6 +39,10 @@ static int copy_pages(struct hr_resource *resource)
 static int resolve_memory(struct hr_resource *resource, struct br_handle *ret_handle)
 {
 	int ret = hr_resource_need_memory(resource);
+	ret_handle->res_id = resource->gpu != HR_GPU_NONE ? resource->id : 0;
+	if (resource->gpu == HR_GPU_FAILED) {
+		return 0; /* its worker can read it, maybe: for a buffer that is enough */
+	}
 	if (ret == 0) {
 		ret_handle->fd = br_fd_dup(resource->memory_fd);
 		ret_handle->offset = resource->memory_offset;

@@ -319,6 +319,11 @@ int hr_client_create(struct hr_host *host, const struct hr_client_events *events
 	return 0;
 }
 
+void hr_client_set_context(struct hr_client *client, struct hr_context *context)
+{
+	client->hooks.context = context;
+}
+
 void hr_client_destroy(struct hr_client *client)
 {
 	if (client == NULL || client->dead) {

@@ -12,6 +12,7 @@
 
 #include "relay.h"
 
+struct hr_context;
 struct hr_host; /* what all clients share: loop, policy, way to the compositor (host.h) */
 struct hr_client;
 
@@ -30,6 +31,9 @@ struct hr_client_events {
  * Returns 0; -ECONNREFUSED or -ENOENT there is no compositor; -EMFILE limit; else -errno (logged). */
 int hr_client_create(struct hr_host *host, const struct hr_client_events *events, void *data,
 		     struct hr_client **ret_client);
+
+/** Let buffers of the client be resources of a context, which is borrowed and outlives it. */
+void hr_client_set_context(struct hr_client *client, struct hr_context *context);
 
 /** Hang up and free. NULL is fine. */
 void hr_client_destroy(struct hr_client *client);

@@ -210,6 +210,7 @@ static int connect_client(struct hr_wl_context *context)
 	 * still have that much on the way. */
 	context->counted = true;
 	device->n_channels++;
+	hr_client_set_context(context->client, &context->base);
 	struct br_stream *in = br_relay_input(hr_client_relay(context->client), BR_REQUEST);
 	in->max_bytes += BR_SEND_WINDOW_BYTES;
 	if (in->max_handles < BR_LIMIT_OUT_FDS) {

@@ -442,6 +442,7 @@ static void wake_host(struct hr_hook_state *state)
 static void run(struct fuzz *f, const struct br_relay_config *config, struct gp_state *state)
 {
 	f->relay = br_relay_create(config);
+	br_relay_output(f->relay, BR_REQUEST)->takes_resources = true;
 	if (f->relay == NULL) {
 		abort();
 	}

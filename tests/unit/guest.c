@@ -45,6 +45,12 @@ void hr_client_destroy(struct hr_client *client)
 	}
 }
 
+void hr_client_set_context(struct hr_client *client, struct hr_context *context)
+{
+	(void)client;
+	(void)context;
+}
+
 struct br_relay *hr_client_relay(struct hr_client *client)
 {
 	return (struct br_relay *)client;

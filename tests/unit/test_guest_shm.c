@@ -148,6 +148,7 @@ static void start(struct fixture *f)
 		.client_number = 1,
 	};
 	f->relay = br_relay_create(&config);
+	br_relay_output(f->relay, BR_REQUEST)->takes_resources = true;
 	CHECK(f->relay != NULL);
 	REQUEST(f, 1, BR_REQ_WL_DISPLAY_GET_REGISTRY, REGISTRY);
 	bind_global(f, 10, "wl_shm", 1, SHM);

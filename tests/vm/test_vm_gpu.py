@@ -107,6 +107,25 @@ def test_vulkan_without_dmabufs(gpu):
     pixels.wait_same(compositor, process, wanted("vkcube", "gl"), "vm-gpu-vkcube-sw")
 
 
+@pytest.mark.parametrize("name", ["weston-simple-egl", "es2gears_wayland"])
+def test_virgl_pictures(gpu, name):
+    """OpenGL by VirGL, which a software GPU can't share: the worker reads what has changed, and the compositor
+    gets wl_shm. Not the same driver, so edges may be off by a little."""
+    client = still(name)
+    reference = wanted(name, "pixman")
+    compositor = pixels.Weston(gpu)
+    bridge = gpu.bridge(compositor)
+    process = pixels.start_client(gpu, in_guest(client), bridge.display)
+
+    def look():
+        assert process.running(), process.errors[-10:]
+        found = compositor.screenshot()
+        off = ImageChops.difference(pixels.image(reference), pixels.image(found)).convert("L")
+        return sum(off.histogram()[9:]) < found[0] * found[1] / 1000
+    lab.wait_until(look, f"the picture of {name}, or almost")
+    assert host_stats(gpu.machine)["copied_bytes"] > 0
+
+
 def worker_of(machine):
     """The pid of the device's GPU worker, if there is one."""
     for pid in pathlib.Path(f"/proc/{machine.host.pid}/task/{machine.host.pid}/children"

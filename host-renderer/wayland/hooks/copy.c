@@ -13,6 +13,7 @@
 #include "../../gpu/resource.h"
 #include "../host.h"
 #include "../readback.h"
+#include "../readback_gpu.h"
 #include "br-tables.h"
 #include "dmabuf.h"
 #include "fd.h"
@@ -22,14 +23,16 @@
 /* Data of a wl_buffer. */
 struct copied {
 	struct br_copied base;
-	struct hr_readback *readback;
-	uint8_t *map; /* the copy */
+	struct hr_readback *readback;	      /* of this process, or */
+	struct hr_gpu_readback *gpu_readback; /* of a worker */
+	uint8_t *map;			      /* the copy, for readback */
 	size_t bytes;
 };
 
 static void copied_free(struct copied *copied)
 {
 	hr_readback_destroy(copied->readback);
+	hr_gpu_readback_destroy(copied->gpu_readback);
 	if (copied->map != NULL) {
 		(void)munmap(copied->map, copied->bytes);
 	}
@@ -96,34 +99,96 @@ static int make_copy(struct hr_hook_state *state, struct copied *copied, struct 
 	return ret;
 }
 
-static int send_copy(struct br_relay *relay, struct br_object *buffer, struct br_handle *memory,
-		     const struct br_shm_geometry *geometry)
+/* Returns 0 and something without a reader, the caller's. */
+static int copied_create(const struct hr_hook_state *state, const struct br_shm_geometry *geometry,
+			 struct copied **ret_copied)
 {
-	struct hr_hook_state *state = hr_hook_state(relay);
 	size_t bytes = (size_t)geometry->stride * (size_t)geometry->height;
 	if (state->n_copied >= BR_LIMIT_COPIED_BUFFERS ||
 	    bytes > BR_LIMIT_COPIED_BYTES - state->copied_bytes) {
 		return -ENOSPC;
 	}
 	struct copied *copied = calloc(1, sizeof(*copied));
-	struct br_handle pool = {.fd = -1};
 	if (copied == NULL) {
 		return -ENOMEM;
 	}
 	br_copied_init(&copied->base, geometry->width, geometry->height);
 	copied->bytes = bytes;
-	int ret = make_copy(state, copied, memory, geometry, &pool.fd);
+	*ret_copied = copied;
+	return 0;
+}
+
+/* Make the compositor's buffer in the pool of the copy; takes *pool_fd. */
+static int copied_send(struct br_relay *relay, struct br_object *buffer, struct copied *copied,
+		       int *pool_fd, const struct br_shm_geometry *geometry)
+{
+	struct hr_hook_state *state = hr_hook_state(relay);
+	struct br_handle pool = {.fd = br_fd_take(pool_fd)};
+	struct br_shm_geometry there = *geometry;
+	there.offset = 0;
+	state->n_copied++;
+	state->copied_bytes += copied->bytes;
+	buffer->data = copied;
+	buffer->destroy = copied_destroy;
+	return br_shm_create_buffer(relay, state->own_shm.object, &pool, copied->bytes, buffer,
+				    &there);
+}
+
+static int send_copy(struct br_relay *relay, struct br_object *buffer, struct br_handle *memory,
+		     const struct br_shm_geometry *geometry)
+{
+	struct hr_hook_state *state = hr_hook_state(relay);
+	struct copied *copied;
+	int pool_fd = -1;
+	int ret = copied_create(state, geometry, &copied);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = make_copy(state, copied, memory, geometry, &pool_fd);
 	if (ret < 0) {
 		copied_free(copied);
 		return ret;
 	}
-	struct br_shm_geometry there = *geometry;
-	there.offset = 0;
-	state->n_copied++;
-	state->copied_bytes += bytes;
-	buffer->data = copied;
-	buffer->destroy = copied_destroy;
-	return br_shm_create_buffer(relay, state->own_shm.object, &pool, bytes, buffer, &there);
+	return copied_send(relay, buffer, copied, &pool_fd, geometry);
+}
+
+struct hr_resource *hr_copy_resource_of(const struct hr_hook_state *state,
+					const struct br_handle *memory)
+{
+	/* Memory that is a plain file needs no worker: the compositor reads it itself. */
+	if (state->context == NULL || memory->res_id == 0 ||
+	    (memory->fd >= 0 && !br_dmabuf_is(memory->fd))) {
+		return NULL;
+	}
+	struct hr_resource *resource = hr_resource_find_attached(state->context, memory->res_id);
+	return resource != NULL && resource->gpu != HR_GPU_NONE ? resource : NULL;
+}
+
+int hr_copy_create_gpu_buffer(struct br_relay *relay, struct br_object *buffer,
+			      struct hr_resource *resource, const struct br_params *params,
+			      const struct br_params_image *image)
+{
+	struct hr_hook_state *state = hr_hook_state(relay);
+	struct br_shm_geometry geometry;
+	struct copied *copied;
+	int ret = hr_gpu_readback_geometry(resource, params, image, &geometry);
+	if (ret == 0 && !br_own_shm_has_format(&state->own_shm, geometry.format)) {
+		ret = -ENOTSUP;
+	}
+	ret = ret < 0 ? ret : copied_create(state, &geometry, &copied);
+	if (ret < 0) {
+		return ret;
+	}
+	int fd = hr_memory_create(copied->bytes);
+	ret = fd < 0 ? fd
+		     : hr_gpu_readback_create(state->host, resource, params, image, fd,
+					      &copied->gpu_readback);
+	if (ret < 0) {
+		br_fd_clear(&fd);
+		copied_free(copied);
+		return ret;
+	}
+	return copied_send(relay, buffer, copied, &fd, &geometry);
 }
 
 int hr_copy_create_buffer(struct br_relay *relay, struct br_object *buffer,
@@ -162,7 +227,8 @@ enum br_verdict hr_copy_update(struct br_relay *relay, struct br_copied *base)
 	if (ask.n_rects == 0) {
 		return BR_FORWARD;
 	}
-	int ret = hr_readback_ask(copied->readback, &ask);
+	int ret = copied->gpu_readback != NULL ? hr_gpu_readback_ask(copied->gpu_readback, &ask)
+					       : hr_readback_ask(copied->readback, &ask);
 	if (ret < 0) {
 		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY,
 				      "host: a buffer can't be read: %s", strerror(-ret));

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../gpu/resource.h"
 #include "../host.h"
 #include "br-tables.h"
 #include "dmabuf.h"
@@ -75,6 +76,11 @@ static int make_shm(struct br_relay *relay, struct params *params, struct br_obj
 	struct br_handle *memory = &params->base.planes[0].memory;
 	struct br_shm_geometry geometry;
 	hr_offer_need_shm(relay);
+	struct hr_resource *resource = hr_copy_resource_of(state, memory);
+	if (state->own_shm.object != NULL && resource != NULL) {
+		return hr_copy_create_gpu_buffer(relay, buffer, resource, &params->base,
+						 &params->image);
+	}
 	if (memory->fd < 0 || state->own_shm.object == NULL) {
 		return -ENOTSUP;
 	}
@@ -168,6 +174,10 @@ static void keep_memory(struct br_relay *relay, struct params *params, struct br
 		}
 		return;
 	}
+	if (handle->fd < 0) {
+		plane->memory = *handle; /* a resource whose worker alone has the memory */
+		return;
+	}
 	int fd = params->ours ? br_fd_take(&handle->fd) : br_fd_dup(handle->fd);
 	if (fd >= 0) {
 		plane->memory = *handle;
@@ -190,21 +200,36 @@ static bool move_offset(struct br_relay *relay, struct br_msg *msg)
 	return true;
 }
 
+/* VirGL's programs know how an image lies in their own memory, but not how in the host's. */
+static void take_host_layout(const struct hr_hook_state *state, struct br_msg *msg)
+{
+	const struct hr_resource *resource = hr_copy_resource_of(state, &msg->handles[0]);
+	uint32_t plane = msg->args[1].u;
+	if (resource != NULL && plane < resource->layout.n_planes) {
+		msg->args[2].u = resource->layout.offsets[plane];
+		msg->args[3].u = resource->layout.strides[plane];
+		msg->args[4].u = (uint32_t)(resource->layout.modifier >> 32);
+		msg->args[5].u = (uint32_t)resource->layout.modifier;
+	}
+}
+
 enum br_verdict hr_hook_zwp_linux_buffer_params_v1_add(
 	struct br_relay *relay, struct br_msg *msg,
 	const struct br_args_zwp_linux_buffer_params_v1_add *args)
 {
 	struct params *params = msg->object->data;
 	struct br_handle *handle = &msg->handles[0];
-	const struct br_plane plane = {.offset = args->offset, .stride = args->stride};
+	take_host_layout(hr_hook_state(relay), msg);
+	const struct br_plane plane = {.offset = msg->args[2].u, .stride = msg->args[3].u};
 	if (params == NULL) {
 		return move_offset(relay, msg) ? BR_FORWARD : BR_DROP;
 	}
 	if (!br_params_add(relay, msg->object, &params->base, args->plane_idx, &plane,
-			   (uint64_t)args->modifier_hi << 32 | args->modifier_lo)) {
+			   (uint64_t)msg->args[4].u << 32 | msg->args[5].u)) {
 		return BR_DROP;
 	}
-	params->ours = params->ours || (handle->offset != 0 && !br_dmabuf_is(handle->fd));
+	params->ours = params->ours || handle->fd < 0 ||
+		       (handle->offset != 0 && !br_dmabuf_is(handle->fd));
 	keep_memory(relay, params, &params->base.planes[args->plane_idx], handle);
 	return !params->ours && move_offset(relay, msg) ? BR_FORWARD : BR_DROP;
 }

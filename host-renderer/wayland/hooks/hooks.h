@@ -16,7 +16,11 @@
 #include "surface.h"
 
 struct br_handle;
+struct br_params;
+struct br_params_image;
+struct hr_context;
 struct hr_host;
+struct hr_resource;
 
 /** Of the commit at which a client's requests stand still. */
 enum hr_copying {
@@ -30,6 +34,7 @@ struct hr_hook_state {
 	struct hr_admit admit;
 	const struct hr_policy *policy; /* outlives it */
 	struct hr_host *host;		/* outlives it; NULL: buffers are only passed on */
+	struct hr_context *context;	/* whose resources the client has; NULL: none but fds */
 	struct br_object *fixes;	/* a wl_fixes that takes acknowledgements; may be NULL */
 	/* A text that replaces an argument: has to live until the relay has sent the message. */
 	char text[BR_LIMIT_TITLE_BYTES + 1];
@@ -78,6 +83,16 @@ void hr_offer_bound(struct br_relay *relay, struct br_object *object);
 void hr_offer_need_shm(struct br_relay *relay);
 
 /* copy.c: buffers whose pixels are copied. */
+
+/** A resource of the GPU's that a plane names, whose worker is to read it; NULL: the plane's fd is all. */
+struct hr_resource *hr_copy_resource_of(const struct hr_hook_state *state,
+					const struct br_handle *memory);
+
+/** Make the compositor's wl_buffer for an image of the GPU's: in a copy that its worker makes. Returns as the
+ * one below. */
+int hr_copy_create_gpu_buffer(struct br_relay *relay, struct br_object *buffer,
+			      struct hr_resource *resource, const struct br_params *params,
+			      const struct br_params_image *image);
 
 /** Make the compositor's wl_buffer for an image that wl_shm can say: in the memory itself where that is a plain
  * file, else in a copy. Takes memory->fd. Returns 0; -ENODEV, -EINVAL, -ENOSPC it can't be had so; else

@@ -55,13 +55,17 @@ void hr_hook_state_finish(struct hr_hook_state *state)
 
 /* --- the formats --- */
 
+/* Like ARGB8888 and XRGB8888, which are always there, every GPU worker reads them. Source: wl_shm.format. */
+#define XBGR8888 0x34324258u
+#define ABGR8888 0x34324241u
+
 static uint32_t list_formats(const struct br_own_shm *shm, uint32_t *formats)
 {
 	uint32_t n = 0;
 	formats[n++] = br_format_to_drm(0);
 	formats[n++] = br_format_to_drm(1);
 	for (uint32_t i = 0; i < shm->n_formats; i++) {
-		if (shm->formats[i] > 1 && br_format_bytes(shm->formats[i]) > 0) {
+		if (shm->formats[i] == XBGR8888 || shm->formats[i] == ABGR8888) {
 			formats[n++] = shm->formats[i];
 		}
 	}
