@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -237,6 +238,8 @@ static int serve(void)
 		limit.rlim_cur = limit.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	/* Neither it nor what it starts is ever to have more rights than now. */
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	/* For libvirglrenderer starts programs. */
 	(void)fcntl(WK_FD, F_SETFD, FD_CLOEXEC);
 	int ret = start(&worker);

@@ -142,36 +142,7 @@ static int try_kinds(struct wk_worker *worker, struct start *start, uint32_t kin
 
 static const char *error_text(const struct start *start)
 {
-	return start->error[0] != '\0' ? start->error : "it did not say why";
-}
-
-/* One kind that fails makes all fail: find the most that start together. The first to be left out is the
- * rarest. */
-static uint32_t start_most(struct wk_worker *worker, struct start *start)
-{
-	static const uint32_t without[] = {
-		0,
-		WK_DRM,
-		WK_VIRGL,
-		WK_VENUS,
-		WK_DRM | WK_VIRGL,
-		WK_DRM | WK_VENUS,
-		WK_VIRGL | WK_VENUS,
-	};
-	uint32_t tried[sizeof(without) / sizeof(without[0])];
-	size_t n_tried = 0;
-	for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++) {
-		uint32_t kinds = start->wanted & ~without[i];
-		bool known = kinds == 0;
-		for (size_t j = 0; j < n_tried; j++) {
-			known |= tried[j] == kinds;
-		}
-		if (!known && try_kinds(worker, start, kinds) == 0) {
-			return kinds;
-		}
-		tried[n_tried++] = kinds;
-	}
-	return 0;
+	return start->error[0] != '\0' ? start->error : "libvirglrenderer does not say why";
 }
 
 /* Whether a Venus context can be made at all. */
@@ -184,6 +155,47 @@ static bool try_venus(void)
 		virgl_renderer_context_destroy(TRIAL_CTX_ID);
 	}
 	return ret == 0;
+}
+
+/* Whether a kind works without the others. libvirglrenderer is as it was, then. */
+static bool try_alone(struct wk_worker *worker, struct start *start, uint32_t kind)
+{
+	if (try_kinds(worker, start, kind) != 0) {
+		return false;
+	}
+	bool works = kind != WK_VENUS || try_venus();
+	virgl_renderer_cleanup(worker);
+	return works;
+}
+
+/* One kind that fails makes all fail: those that can be tried more than once are tried alone before. VirGL
+ * can't; what a second start of it does depends on luck. Returns what may be tried together. */
+static uint32_t try_some(struct wk_worker *worker, struct start *start)
+{
+	static const uint32_t kinds[] = {WK_DRM, WK_VENUS};
+	uint32_t works = start->wanted;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		bool is_only_one = start->wanted == kinds[i];
+		if ((works & kinds[i]) && !is_only_one && !try_alone(worker, start, kinds[i])) {
+			works &= ~kinds[i];
+		}
+	}
+	return works;
+}
+
+/* Returns what has started. */
+static uint32_t start_kinds(struct wk_worker *worker, struct start *start, uint32_t kinds)
+{
+	if (kinds == 0) {
+		return 0;
+	}
+	if (try_kinds(worker, start, kinds) == 0) {
+		return kinds;
+	}
+	kinds &= ~(uint32_t)WK_VIRGL;
+	return kinds != 0 && start->wanted & WK_VIRGL && try_kinds(worker, start, kinds) == 0
+		       ? kinds
+		       : 0;
 }
 
 static void check_vulkan(struct start *start, struct wk_probe *probe)
@@ -300,10 +312,11 @@ static void start_renderer(struct wk_worker *worker, struct start *start)
 	bool probing = (start->wanted & WK_VENUS) && wk_probe_start(&probe) == 0;
 	virgl_set_log_callback(handle_log, worker, NULL);
 	check_built(start);
+	uint32_t works = try_some(worker, start);
 	if (probing) {
 		check_vulkan(start, &probe);
 	}
-	uint32_t started = start->wanted ? start_most(worker, start) : 0;
+	uint32_t started = start_kinds(worker, start, works & start->wanted);
 	worker->started = started != 0;
 	if (started != 0) {
 		int poll_fd = virgl_renderer_get_poll_fd();

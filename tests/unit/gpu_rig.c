@@ -121,7 +121,7 @@ static void give_ram(struct gpu_rig *rig)
 	CHECK_INT(gpu_rig_ask(rig, &request, sizeof(request), fd), 0);
 }
 
-void gpu_rig_start(struct gpu_rig *rig, uint32_t flags)
+void gpu_rig_try(struct gpu_rig *rig, uint32_t flags)
 {
 	struct wk_init init = {.hdr.type = WK_INIT, .flags = flags};
 	struct message message;
@@ -135,8 +135,30 @@ void gpu_rig_start(struct gpu_rig *rig, uint32_t flags)
 	gpu_rig_send(rig, &init, sizeof(init), -1);
 	wait_answer(rig, WK_READY, &message, "the worker's start");
 	rig->ready = message.ready;
+}
+
+/* Drivers that are installed have to work. */
+static bool is_installed(uint32_t flag)
+{
+	const char *vulkan = getenv("VK_DRIVER_FILES");
+	switch (flag) {
+	case WK_VENUS:
+		return vulkan != NULL && access(vulkan, R_OK) == 0;
+	case WK_VIRGL:
+		return access("/usr/share/glvnd/egl_vendor.d/50_mesa.json", R_OK) == 0;
+	default:
+		return false;
+	}
+}
+
+void gpu_rig_start(struct gpu_rig *rig, uint32_t flags)
+{
+	gpu_rig_try(rig, flags);
 	for (int i = 0; i < WK_N_KINDS; i++) {
-		if (flags & ~rig->ready.flags & (1u << i)) {
+		uint32_t missing = flags & ~rig->ready.flags & (1u << i);
+		if (missing != 0 && is_installed(missing)) {
+			FAIL("%s", rig->ready.text[i]);
+		} else if (missing != 0) {
 			test_skip(rig->ready.text[i]);
 		}
 	}

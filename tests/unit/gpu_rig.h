@@ -33,8 +33,11 @@ struct gpu_rig {
 	unsigned n_logs;
 };
 
-/** Start a worker with what is asked for (enum wk_flags) and guest memory. Skips the test if one does
- * not work here. */
+/** Start a worker, and wait until it says what works of what is asked for (enum wk_flags). */
+void gpu_rig_try(struct gpu_rig *rig, uint32_t flags);
+
+/** Start a worker with all of these, and with guest memory. Skips the test if the driver for one is not
+ * installed. */
 void gpu_rig_start(struct gpu_rig *rig, uint32_t flags);
 
 /** Close the worker's socket; fails unless it ends well, and with it all processes that it started. */

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,6 +36,54 @@ TEST(only_what_is_asked_for_is_served)
 	struct wk_create_3d create = gpu_image_request(1);
 	CHECK_INT(gpu_rig_ask(&rig, &create, sizeof(create), -1), -EINVAL);
 	gpu_rig_end(&rig);
+}
+
+/* Start a worker that lacks something. The rest works, and it says what is to be done. */
+static void check_missing(uint32_t flags, uint32_t works, int missing, const char *advice)
+{
+	struct gpu_rig rig;
+	gpu_rig_try(&rig, flags);
+	CHECK_INT(rig.ready.flags, works);
+	if (strstr(rig.ready.text[missing], advice) == NULL) {
+		FAIL("\"%s\" does not say \"%s\"", rig.ready.text[missing], advice);
+	}
+	gpu_rig_end(&rig);
+}
+
+TEST(missing_vulkan_is_told)
+{
+	(void)setenv("VK_DRIVER_FILES", "/nonexistent", 1);
+	check_missing(WK_VENUS | WK_VIRGL, WK_VIRGL, 0, "install");
+	check_missing(WK_VENUS, 0, 0, "install");
+}
+
+TEST(missing_render_server_is_told)
+{
+	(void)setenv("RENDER_SERVER_EXEC_PATH", "/nonexistent", 1);
+	check_missing(WK_VENUS | WK_VIRGL, WK_VIRGL, 0, "virgl_render_server has to be");
+}
+
+TEST(missing_egl_is_told)
+{
+	(void)setenv("__EGL_VENDOR_LIBRARY_FILENAMES", "/nonexistent", 1);
+	check_missing(WK_VENUS | WK_VIRGL, WK_VENUS, 1, "install the OpenGL driver");
+	check_missing(WK_VIRGL, 0, 1, "install the OpenGL driver");
+}
+
+TEST(missing_native_contexts_are_told)
+{
+	struct gpu_rig rig;
+	gpu_rig_try(&rig, WK_DRM);
+	bool there = rig.ready.flags & WK_DRM;
+	gpu_rig_end(&rig);
+	if (there) {
+		test_skip("this libvirglrenderer has native contexts, and a GPU for them");
+	}
+	if (strstr(rig.ready.text[2], "built without") != NULL) {
+		check_missing(WK_DRM | WK_VIRGL, WK_VIRGL, 2, "-Dvirglrenderer_prefix");
+	} else {
+		check_missing(WK_DRM | WK_VIRGL, WK_VIRGL, 2, "--render-node");
+	}
 }
 
 TEST(packets_of_another_build)
