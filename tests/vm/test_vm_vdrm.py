@@ -59,14 +59,15 @@ def picture(frame, size=SIZE):
 
 
 class Tiles:
-    """The compositor that takes nothing but tiles."""
+    """The compositor that takes nothing but tiles; or rows, if layout says "linear"."""
 
-    def __init__(self, rig):
+    def __init__(self, rig, layout="tiled"):
         number = rig.number()
         self.display = f"tiles-{number}"
         self.folder = rig.dir / f"frames-{number}"
         self.folder.mkdir()
-        self.process = rig.start([lab.program("tiles-compositor"), self.display, str(self.folder)])
+        self.process = rig.start([lab.program("tiles-compositor"), self.display,
+                                  str(self.folder), layout])
         self.process.expect("listening")
 
     def screenshot(self):
@@ -97,10 +98,15 @@ def open_files(rig, bridge):
 
 
 def end(rig, bridge, process, before):
-    """The program ends, and with it all that it had: a context has a worker of its own."""
+    """The program ends, and with it all that it had."""
     process.send("")
     process.expect("end")
     assert process.wait() == 0
+    check_end(rig, bridge, before)
+
+
+def check_end(rig, bridge, before):
+    """Nothing of an ended program is left; its context had a worker of its own."""
     lab.wait_until(lambda: not workers(rig.machine), "the end of the context's worker")
     for program, most in zip(bridge.processes(), before):
         lab.wait_until(lambda p=program, m=most: vmrig.counts(p)[0] <= m,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * tiles-compositor SOCKET FOLDER
+ * tiles-compositor SOCKET FOLDER [linear]
  *
- * A compositor without a screen that takes dma-bufs in the tiles of a GPU that does not exist (crayon.h), and
- * nothing else. Each buffer that is shown becomes FOLDER/frame.ppm (a file is there as a whole); on stdout
+ * A compositor without a screen that takes dma-bufs in the tiles of a GPU that does not exist (crayon.h), or,
+ * with linear, in rows, and nothing else. Each buffer that is shown becomes FOLDER/frame.ppm (a file is there as a whole); on stdout
  * "listening", "frame N WIDTHxHEIGHT modifier HEX", "window gone".
  */
 #include <drm/drm_fourcc.h>
@@ -44,6 +44,8 @@ struct surface {
 /** Obeys a request: of a test's interfaces only the few that it needs are looked at. */
 typedef void (*request_fn)(struct wl_resource *resource, uint32_t opcode, union wl_argument *args);
 
+static const uint32_t formats[] = {DRM_FORMAT_XRGB8888, DRM_FORMAT_ARGB8888};
+static bool tiled = true;
 static const char *folder;
 static unsigned n_frames;
 
@@ -103,7 +105,7 @@ static uint8_t *read_tiles(const struct buffer *buffer, const uint8_t *map)
 	for (size_t i = 0; pixels != NULL && i < n; i++) {
 		uint32_t x = (uint32_t)(i % (size_t)buffer->width);
 		uint32_t y = (uint32_t)(i / (size_t)buffer->width);
-		const uint8_t *from = map + crayon_offset(true, buffer->stride, x, y);
+		const uint8_t *from = map + crayon_offset(tiled, buffer->stride, x, y);
 		pixels[i * 3] = from[2];
 		pixels[i * 3 + 1] = from[1];
 		pixels[i * 3 + 2] = from[0];
@@ -127,10 +129,16 @@ static void save(const struct buffer *buffer, const uint8_t *pixels)
 	}
 }
 
+static uint64_t modifier(void)
+{
+	return tiled ? CRAYON_MODIFIER_TILED : DRM_FORMAT_MOD_LINEAR;
+}
+
 static size_t bytes_of(const struct buffer *buffer)
 {
-	uint32_t rows = (uint32_t)buffer->height + CRAYON_TILE_PX - 1;
-	return (size_t)buffer->stride * (rows / CRAYON_TILE_PX * CRAYON_TILE_PX);
+	uint32_t tile = tiled ? CRAYON_TILE_PX : 1;
+	uint32_t rows = (uint32_t)buffer->height + tile - 1;
+	return (size_t)buffer->stride * (rows / tile * tile);
 }
 
 static void show(const struct buffer *buffer)
@@ -165,7 +173,7 @@ static bool is_good(const struct buffer *buffer, uint32_t format, int32_t width,
 	struct buffer sized = *buffer;
 	sized.width = width;
 	sized.height = height;
-	return format == DRM_FORMAT_XRGB8888 && buffer->modifier == CRAYON_MODIFIER_TILED &&
+	return (format == formats[0] || format == formats[1]) && buffer->modifier == modifier() &&
 	       width > 0 && height > 0 && buffer->stride >= (uint32_t)width * CRAYON_PIXEL_BYTES &&
 	       fstat(buffer->fd, &st) == 0 &&
 	       lseek(buffer->fd, 0, SEEK_END) >= (off_t)(bytes_of(&sized) + buffer->offset);
@@ -221,14 +229,17 @@ static void send_device(struct wl_resource *feedback,
 
 static void send_feedback(struct wl_resource *feedback)
 {
-	const struct row row = {.format = DRM_FORMAT_XRGB8888, .modifier = CRAYON_MODIFIER_TILED};
-	uint16_t index = 0;
-	struct wl_array indices = {.size = sizeof(index), .alloc = sizeof(index), .data = &index};
+	const struct row rows[] = {
+		{.format = formats[0], .modifier = modifier()},
+		{.format = formats[1], .modifier = modifier()},
+	};
+	uint16_t index[] = {0, 1};
+	struct wl_array indices = {.size = sizeof(index), .alloc = sizeof(index), .data = index};
 	int fd = memfd_create("table", MFD_CLOEXEC);
-	if (fd < 0 || write(fd, &row, sizeof(row)) != sizeof(row)) {
+	if (fd < 0 || write(fd, rows, sizeof(rows)) != sizeof(rows)) {
 		abort();
 	}
-	zwp_linux_dmabuf_feedback_v1_send_format_table(feedback, fd, sizeof(row));
+	zwp_linux_dmabuf_feedback_v1_send_format_table(feedback, fd, sizeof(rows));
 	close(fd);
 	send_device(feedback, zwp_linux_dmabuf_feedback_v1_send_main_device);
 	send_device(feedback, zwp_linux_dmabuf_feedback_v1_send_tranche_target_device);
@@ -380,11 +391,13 @@ static void bind_dmabuf(struct wl_client *client, void *data, uint32_t version, 
 int main(int argc, char **argv)
 {
 	struct wl_display *display = wl_display_create();
-	if (argc != 3 || display == NULL || wl_display_add_socket(display, argv[1]) < 0) {
-		fprintf(stderr, "usage: tiles-compositor SOCKET FOLDER\n");
+	if (argc < 3 || display == NULL || wl_display_add_socket(display, argv[1]) < 0) {
+		fprintf(stderr, "usage: tiles-compositor SOCKET FOLDER [linear]\n");
 		return 2;
 	}
 	folder = argv[2];
+	tiled = argc < 4 || strcmp(argv[3], "linear") != 0;
+	wl_display_init_shm(display); /* for programs that want one, for their cursors */
 	wl_global_create(display, &wl_compositor_interface, 4, NULL, bind_compositor);
 	wl_global_create(display, &xdg_wm_base_interface, 1, NULL, bind_wm_base);
 	wl_global_create(display, &zwp_linux_dmabuf_v1_interface, 5, NULL, bind_dmabuf);

@@ -87,6 +87,9 @@ static int fill(struct vd_context *context, const struct crayon_fill *request)
 
 static int obey(struct vd_context *context, const struct vdrm_request *request)
 {
+	if (request->len % 8 != 0) {
+		return -EINVAL;
+	}
 	switch (request->cmd) {
 	case CRAYON_NOP:
 		return 0;

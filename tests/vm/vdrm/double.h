@@ -4,8 +4,9 @@
  * place of a virglrenderer that has native contexts and a GPU for them. Written from virglrenderer.h.
  *
  * virgl.c has the library's interface: contexts and resources; ring.c queues that do their work later, each
- * in a thread of its own, from which fences come; memory.c memory that others can map. A driver (crayon.c) has
- * commands. One thread calls the library, as with the real one; threads of rings touch only rings and memory.
+ * in a thread of its own, from which fences come; memory.c memory that others can map. A driver (crayon.c, or
+ * asahi.c for $VDRM_DOUBLE = asahi) has commands. One thread calls the library, as with the real one; threads
+ * of rings touch only rings and memory.
  */
 #ifndef VDRM_DOUBLE_H
 #define VDRM_DOUBLE_H
@@ -83,6 +84,8 @@ struct vd_driver {
 };
 
 extern const struct vd_driver vd_crayon;
+/** Only where the kernel's headers know that GPU. */
+extern const struct vd_driver vd_asahi __attribute__((weak));
 
 /** Returns NULL if memory is out or the size makes no sense. */
 struct vd_memory *vd_memory_create(uint64_t size);

@@ -13,6 +13,9 @@
 
 #include "double.h"
 
+/* Drivers have words of their own behind a struct vdrm_shmem. */
+#define RSP_MEM_OFFSET 64u
+
 static struct {
 	bool started;
 	void *cookie;
@@ -73,6 +76,13 @@ static struct vd_resource *find_resource(uint32_t id)
 
 /* --- life --- */
 
+/* Returns NULL if it is not there. */
+static const struct vd_driver *choose_driver(void)
+{
+	const char *gpu = getenv("VDRM_DOUBLE");
+	return gpu != NULL && strcmp(gpu, "asahi") == 0 ? &vd_asahi : &vd_crayon;
+}
+
 /* As the real one: native contexts need fences from threads, and one kind that fails makes all fail. */
 int virgl_renderer_init(void *cookie, int flags, struct virgl_renderer_callbacks *callbacks)
 {
@@ -86,10 +96,14 @@ int virgl_renderer_init(void *cookie, int flags, struct virgl_renderer_callbacks
 		say(VIRGL_LOG_LEVEL_ERROR, "the test double has nothing but native contexts");
 		return -1;
 	}
+	if (choose_driver() == NULL) {
+		say(VIRGL_LOG_LEVEL_ERROR, "the test double has no such GPU");
+		return -1;
+	}
 	state.started = true;
 	state.cookie = cookie;
 	state.callbacks = *callbacks;
-	state.driver = &vd_crayon;
+	state.driver = choose_driver();
 	return 0;
 }
 
@@ -210,7 +224,7 @@ int vd_object_add(struct vd_context *context, uint64_t blob_id, struct vd_memory
 int vd_answer(const struct vd_context *context, const struct vdrm_request *request,
 	      const void *bytes, uint32_t size)
 {
-	const uint64_t start = sizeof(struct vdrm_shmem) + (uint64_t)request->rsp_off;
+	const uint64_t start = RSP_MEM_OFFSET + (uint64_t)request->rsp_off;
 	if (context->shmem == NULL || start + size > context->shmem->size) {
 		return -EINVAL;
 	}
@@ -237,7 +251,7 @@ int virgl_renderer_submit_cmd(void *buffer, int ctx_id, int n_dwords)
 	while (left > 0) {
 		const struct vdrm_request *request = (const struct vdrm_request *)at;
 		if (left < sizeof(*request) || request->len < sizeof(*request) ||
-		    request->len > left || request->len % 8 != 0) {
+		    request->len > left || request->len % 4 != 0) {
 			say(VIRGL_LOG_LEVEL_ERROR, "context %d: not a command", ctx_id);
 			return EINVAL;
 		}
@@ -305,14 +319,14 @@ static int create_shmem(struct vd_context *context,
 		return -EINVAL;
 	}
 	if (args->blob_flags != VIRGL_RENDERER_BLOB_FLAG_USE_MAPPABLE ||
-	    args->size <= sizeof(struct vdrm_shmem)) {
+	    args->size <= RSP_MEM_OFFSET) {
 		return -EINVAL;
 	}
 	context->shmem = vd_memory_create(args->size);
 	if (context->shmem == NULL) {
 		return -ENOMEM;
 	}
-	((struct vdrm_shmem *)context->shmem->map)->rsp_mem_offset = sizeof(struct vdrm_shmem);
+	((struct vdrm_shmem *)context->shmem->map)->rsp_mem_offset = RSP_MEM_OFFSET;
 	return add_resource(args->res_handle, VIRGL_RENDERER_BLOB_FD_TYPE_SHM, context->shmem);
 }
 
