@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """linux-dmabuf from the guest: memory of the virtio-gpu, which the host has, and of other devices."""
+import io
 
 import pytest
+from PIL import Image
 
+import guest
 import pixels
 import rig as lab
 import test_copies
@@ -83,3 +86,63 @@ def test_feedback(rig):
     assert node.startswith("226:")
     assert lines[:2] == [f"main {node}", f"tranche {node}"]
     assert "row XR24 0" in lines
+
+
+def name(rig, kind):
+    """Of a socket in the guest, which outlives the rig."""
+    rig.machine.number += 1
+    return f"{kind}-{rig.machine.number}"
+
+
+class GuestWeston(pixels.Weston):
+    """weston in the guest, whose kernel has real dma-bufs: the host's side can be tested there."""
+
+    def __init__(self, rig):
+        self.rig, self.size, self.display = rig, pixels.SIZE, name(rig, "weston")
+        self.shots = f"/run/user/0/{self.display}-shots"
+        rig.displays.add(self.display)
+        rig.vm.shell(f"mkdir {self.shots}")
+        self.process = rig.start_in_guest(
+            ["weston", "--backend=headless", "--renderer=pixman", "--shell=kiosk", "--debug",
+             "--no-config", "--idle-time=0", f"--socket={self.display}",
+             f"--width={self.size[0]}", f"--height={self.size[1]}"], rig.env)
+        lab.wait_until(lambda: self._ready() and "wl_output" in
+                       pixels.globals_text(rig, self.display), "weston's output")
+
+    def _ready(self):
+        assert self.process.running(), self.process.errors[-10:]
+        return self.rig.vm.shell(f"test -S /run/user/0/{self.display} && echo yes || true")
+
+    def screenshot(self):
+        env = dict(guest.ENV, WAYLAND_DISPLAY=self.display)
+        self.rig.vm.run(["sh", "-c", "rm -f *.png; exec weston-screenshooter"], env=env,
+                        cwd=self.shots, check=True)
+        shot, = self.rig.vm.ask("list", path=self.shots)
+        with Image.open(io.BytesIO(self.rig.vm.read(f"{self.shots}/{shot}"))) as image:
+            return image.width, image.height, image.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("present", ["auto", "shm"])
+@pytest.mark.parametrize("request_name", ["create", "immed"])
+def test_read_back(rig, wanted, present, request_name):
+    """Both programs in the guest, over a socket: dma-bufs reach causeway-host as they are, and weston
+    without a GPU can't import them. What has changed is copied, by the host alone."""
+    compositor = GuestWeston(rig)
+    sock = f"/run/user/0/{name(rig, 'host')}.sock"
+    display = name(rig, "guest")
+    rig.displays.add(display)
+    host = rig.start_in_guest(
+        [lab.program("causeway-host"), "--socket", sock, "--gpu", "none", "--present", present,
+         "--app-id-prefix", "", "--title-mark", ""],
+        dict(rig.env, WAYLAND_DISPLAY=compositor.display))
+    host.expect_error("ready for guest")
+    proxy = rig.start_in_guest([lab.program("causeway-guest"), "--transport", f"socket:{sock}",
+                                "--socket", display], rig.env)
+    proxy.expect_error("listening on")
+    process = pixels.start_client(rig, client("udmabuf", request_name, "3", *SHAPE), display)
+    pixels.wait_same(compositor, process, wanted, f"vm-read-back-{request_name}")
+    whole, part = 333 * 217 * 4, 100 * 50 * 4
+    assert test_copies.stats(host)["copied_bytes"] == 2 * whole + 3 * part
+    assert test_copies.stats(host)["dmabuf_frames"] == 0
+    assert test_copies.stats(proxy)["copied_bytes"] == 0
+    process.stop()
