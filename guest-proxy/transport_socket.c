@@ -18,6 +18,7 @@
 #include "deadline.h"
 #include "fd.h"
 #include "limits.h"
+#include "outbox.h"
 #include "packet.h"
 #include "sock.h"
 #include "socket_proto.h"
@@ -32,15 +33,6 @@
 #define COOKIE_TOLD_ELSEWHERE (1ull << 63)
 /* The commands of all clients' windows, and a margin for their resources. */
 #define MAX_QUEUED_BYTES (64u << 20)
-
-/** A packet that waits for the socket. */
-struct queued {
-	struct wl_list link; /* socket_transport.out */
-	size_t len;
-	size_t n_fds;
-	int fds[SK_MAX_FDS]; /* owned */
-	uint8_t bytes[];
-};
 
 /** A request whose answer somebody waits for. */
 struct pending {
@@ -72,8 +64,9 @@ struct socket_transport {
 	struct wl_event_source *source;
 	struct wl_event_source *ready_idle; /* may be NULL */
 	struct gp_deadline handshake;
-	struct wl_list contexts, pending, out;
-	size_t out_bytes;
+	uint32_t mask; /* of source */
+	struct wl_list contexts, pending;
+	struct br_outbox out;
 	uint32_t next_context, next_resource;
 	uint64_t next_cookie;
 	bool lost;
@@ -115,6 +108,7 @@ static void lose(struct socket_transport *t, const char *reason)
 		wl_event_source_remove(t->source);
 		t->source = NULL;
 	}
+	br_outbox_clear(&t->out);
 	br_fd_clear(&t->socket_fd);
 again:
 	/* A callback may remove any context. */
@@ -132,50 +126,12 @@ again:
 
 /* --- out --- */
 
-static void queued_free(struct socket_transport *t, struct queued *packet)
+static void update_source(struct socket_transport *t)
 {
-	t->out_bytes -= packet->len;
-	wl_list_remove(&packet->link);
-	for (size_t i = 0; i < packet->n_fds; i++) {
-		br_fd_clear(&packet->fds[i]);
+	uint32_t mask = WL_EVENT_READABLE | (br_outbox_waits(&t->out) ? WL_EVENT_WRITABLE : 0);
+	if (mask != t->mask && wl_event_source_fd_update(t->source, mask) == 0) {
+		t->mask = mask;
 	}
-	free(packet);
-}
-
-static int enqueue(struct socket_transport *t, const struct iovec *iov, size_t n_iov,
-		   const int *fds, size_t n_fds)
-{
-	size_t len = 0;
-	for (size_t i = 0; i < n_iov; i++) {
-		len += iov[i].iov_len;
-	}
-	if (t->out_bytes + len > MAX_QUEUED_BYTES) {
-		return -ENOBUFS;
-	}
-	struct queued *packet = malloc(sizeof(*packet) + len);
-	if (packet == NULL) {
-		return -ENOMEM;
-	}
-	*packet = (struct queued){.len = 0};
-	for (size_t i = 0; i < n_iov; i++) {
-		if (iov[i].iov_len > 0) {
-			memcpy(packet->bytes + packet->len, iov[i].iov_base, iov[i].iov_len);
-			packet->len += iov[i].iov_len;
-		}
-	}
-	wl_list_insert(t->out.prev, &packet->link);
-	t->out_bytes += packet->len;
-	for (size_t i = 0; i < n_fds; i++) {
-		int copy = br_fd_dup(fds[i]);
-		if (copy < 0) {
-			queued_free(t, packet);
-			return copy;
-		}
-		packet->fds[packet->n_fds++] = copy;
-	}
-	return wl_event_source_fd_update(t->source, WL_EVENT_READABLE | WL_EVENT_WRITABLE) < 0
-		       ? -ENOMEM
-		       : 0;
 }
 
 static int transmit(struct socket_transport *t, const struct iovec *iov, size_t n_iov,
@@ -184,27 +140,22 @@ static int transmit(struct socket_transport *t, const struct iovec *iov, size_t 
 	if (t->lost) {
 		return -ENOTCONN;
 	}
-	if (wl_list_empty(&t->out)) {
-		int ret = br_packet_send(t->socket_fd, iov, n_iov, fds, n_fds);
-		if (ret != -EAGAIN) {
-			/* The reading side finds the hang-up and reports it. */
-			return ret < 0 ? -ENOTCONN : 0;
-		}
-	}
-	return enqueue(t, iov, n_iov, fds, n_fds);
+	int ret = br_outbox_send(&t->out, t->socket_fd, iov, n_iov, fds, n_fds);
+	update_source(t);
+	/* The reading side finds a hang-up and reports it. */
+	return ret == -EPIPE || ret == -ECONNRESET ? -ENOTCONN : ret;
 }
 
-static void flush_queue(struct socket_transport *t)
+static void flush(void *data)
 {
-	struct queued *packet, *tmp;
-	wl_list_for_each_safe (packet, tmp, &t->out, link) {
-		struct iovec iov = {.iov_base = packet->bytes, .iov_len = packet->len};
-		if (br_packet_send(t->socket_fd, &iov, 1, packet->fds, packet->n_fds) == -EAGAIN) {
-			return;
-		}
-		queued_free(t, packet);
+	struct socket_transport *t = data;
+	if (t->lost) {
+		return;
 	}
-	(void)wl_event_source_fd_update(t->source, WL_EVENT_READABLE);
+	if (br_outbox_flush(&t->out, t->socket_fd) < 0) {
+		br_outbox_clear(&t->out); /* the same */
+	}
+	update_source(t);
 }
 
 /* Send a request of one or two parts. pending: filled in but for the cookie, or NULL. */
@@ -424,7 +375,7 @@ static int handle_socket(int fd, uint32_t mask, void *data)
 	struct socket_transport *t = data;
 	(void)fd;
 	if (mask & WL_EVENT_WRITABLE) {
-		flush_queue(t);
+		flush(t);
 	}
 	if (mask & (WL_EVENT_READABLE | WL_EVENT_HANGUP | WL_EVENT_ERROR)) {
 		for (int i = 0; i < PACKETS_PER_WAKEUP && !t->lost && receive_packet(t); i++) {
@@ -671,11 +622,8 @@ static void socket_resource_destroy(struct gp_resource *resource)
 static void socket_destroy(struct gp_transport *base)
 {
 	struct socket_transport *t = from_base(base);
-	struct queued *packet, *tmp_packet;
 	struct pending *pending, *tmp;
-	wl_list_for_each_safe (packet, tmp_packet, &t->out, link) {
-		queued_free(t, packet);
-	}
+	br_outbox_clear(&t->out);
 	wl_list_for_each_safe (pending, tmp, &t->pending, link) {
 		wl_list_remove(&pending->link);
 		free(pending);
@@ -724,8 +672,8 @@ static int start(struct socket_transport *t, const char *path)
 	if (t->socket_fd < 0) {
 		return t->socket_fd;
 	}
-	t->source = wl_event_loop_add_fd(t->base.loop, t->socket_fd, WL_EVENT_READABLE,
-					 handle_socket, t);
+	t->mask = WL_EVENT_READABLE;
+	t->source = wl_event_loop_add_fd(t->base.loop, t->socket_fd, t->mask, handle_socket, t);
 	if (t->source == NULL) {
 		return -ENOMEM;
 	}
@@ -748,7 +696,7 @@ int gp_transport_socket_create(struct wl_event_loop *loop, const char *path,
 	t->socket_fd = -1;
 	wl_list_init(&t->contexts);
 	wl_list_init(&t->pending);
-	wl_list_init(&t->out);
+	br_outbox_init(&t->out, loop, MAX_QUEUED_BYTES, flush, t);
 	int ret = start(t, path);
 	if (ret < 0) {
 		socket_destroy(&t->base);

@@ -16,8 +16,8 @@ int br_packet_send(int sock_fd, const struct iovec *iov, size_t n_iov, const int
 	if (n >= 0) {
 		return 0;
 	}
-	/* ETOOMANYREFS: too many fds are under way; they become fewer as the peer reads. */
-	return n == -ENOBUFS || n == -ETOOMANYREFS ? -EAGAIN : (int)n;
+	/* ETOOMANYREFS: too many fds are under way; they become fewer as their receivers read. */
+	return n == -ETOOMANYREFS ? -ENOBUFS : (int)n;
 }
 
 int br_packet_receive(int sock_fd, void *bytes, size_t size, int fds[SK_MAX_FDS], size_t *ret_n_fds)

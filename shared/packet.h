@@ -11,7 +11,8 @@
 #include "socket_proto.h"
 
 /** Send one packet made of several parts, with up to SK_MAX_FDS fds (borrowed).
- * Returns 0; -EAGAIN the socket is full for now; else -errno. */
+ * Returns 0; -EAGAIN the socket is full for now; -ENOBUFS the system is, of which the socket does not tell
+ * the end; else -errno. Senders that may have to wait use outbox.h. */
 int br_packet_send(int sock_fd, const struct iovec *iov, size_t n_iov, const int *fds,
 		   size_t n_fds);
 

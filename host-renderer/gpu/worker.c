@@ -16,18 +16,10 @@
 #include "fd.h"
 #include "limits.h"
 #include "log.h"
+#include "outbox.h"
 #include "packet.h"
 
 #define MESSAGES_PER_WAKEUP 64
-
-/** A message that the socket had no room for. */
-struct queued {
-	struct wl_list link; /* hr_worker.queue */
-	int fds[SK_MAX_FDS];
-	size_t n_fds;
-	size_t len;
-	uint8_t bytes[];
-};
 
 struct hr_worker {
 	const struct hr_worker_events *events; /* NULL once it is forgotten */
@@ -35,8 +27,7 @@ struct hr_worker {
 	pid_t pid;
 	int pid_fd, socket_fd; /* socket_fd: -1 once it is of no use any more */
 	struct wl_event_source *pid_source, *socket_source;
-	struct wl_list queue;
-	size_t queued_bytes;
+	struct br_outbox out;
 	const char *reason; /* of our own for its end; NULL: none */
 	struct wl_event_loop *loop;
 	struct wl_listener loop_destroyed; /* once it is forgotten, until it has ended */
@@ -45,27 +36,14 @@ struct hr_worker {
 
 /* --- sending --- */
 
-static void queued_destroy(struct hr_worker *worker, struct queued *queued)
-{
-	worker->queued_bytes -= queued->len;
-	wl_list_remove(&queued->link);
-	while (queued->n_fds > 0) {
-		br_fd_clear(&queued->fds[--queued->n_fds]);
-	}
-	free(queued);
-}
-
 static void close_socket(struct hr_worker *worker)
 {
-	struct queued *queued, *next;
 	if (worker->socket_source) {
 		wl_event_source_remove(worker->socket_source);
 		worker->socket_source = NULL;
 	}
 	br_fd_clear(&worker->socket_fd);
-	wl_list_for_each_safe (queued, next, &worker->queue, link) {
-		queued_destroy(worker, queued);
-	}
+	br_outbox_clear(&worker->out);
 }
 
 void hr_worker_kill(struct hr_worker *worker, const char *reason)
@@ -80,52 +58,21 @@ void hr_worker_kill(struct hr_worker *worker, const char *reason)
 static void watch(struct hr_worker *worker)
 {
 	uint32_t mask = WL_EVENT_READABLE;
-	mask |= wl_list_empty(&worker->queue) ? 0 : WL_EVENT_WRITABLE;
+	mask |= br_outbox_waits(&worker->out) ? WL_EVENT_WRITABLE : 0;
 	(void)wl_event_source_fd_update(worker->socket_source, mask);
-}
-
-/* Keep a message for later. */
-static void enqueue(struct hr_worker *worker, const struct iovec *iov, const int *fds, size_t n_fds)
-{
-	size_t len = iov[0].iov_len + iov[1].iov_len;
-	struct queued *queued = NULL;
-	if (len <= BR_LIMIT_WORKER_QUEUE_BYTES - worker->queued_bytes) {
-		queued = malloc(sizeof(*queued) + len);
-	}
-	if (!queued) {
-		hr_worker_kill(worker, "it does not do its work");
-		return;
-	}
-	queued->len = len;
-	queued->n_fds = 0;
-	worker->queued_bytes += len;
-	wl_list_insert(worker->queue.prev, &queued->link);
-	memcpy(queued->bytes, iov[0].iov_base, iov[0].iov_len);
-	if (iov[1].iov_len > 0) {
-		memcpy(queued->bytes + iov[0].iov_len, iov[1].iov_base, iov[1].iov_len);
-	}
-	while (queued->n_fds < n_fds) {
-		int fd = br_fd_dup(fds[queued->n_fds]);
-		if (fd < 0) {
-			hr_worker_kill(worker, "no more files can be open");
-			return;
-		}
-		queued->fds[queued->n_fds++] = fd;
-	}
-	watch(worker);
 }
 
 static void send_parts(struct hr_worker *worker, const struct iovec *iov, const int *fds,
 		       size_t n_fds)
 {
-	int ret = -EAGAIN;
-	if (wl_list_empty(&worker->queue)) {
-		ret = br_packet_send(worker->socket_fd, iov, 2, fds, n_fds);
-	}
-	if (ret == -EAGAIN) {
-		enqueue(worker, iov, fds, n_fds);
-	} else if (ret < 0) {
+	int ret = br_outbox_send(&worker->out, worker->socket_fd, iov, 2, fds, n_fds);
+	if (ret == 0) {
+		watch(worker);
+	} else if (ret == -EPIPE || ret == -ECONNRESET) {
 		close_socket(worker); /* its end is told by its process */
+	} else {
+		hr_worker_kill(worker, ret == -ENOBUFS ? "it does not do its work"
+						       : "no more files can be open");
 	}
 }
 
@@ -159,24 +106,17 @@ void hr_worker_send(struct hr_worker *worker, const void *message, size_t messag
 	}
 }
 
-static void flush(struct hr_worker *worker)
+static void flush(void *data)
 {
-	while (worker->socket_fd >= 0 && !wl_list_empty(&worker->queue)) {
-		struct queued *queued = wl_container_of(worker->queue.next, queued, link);
-		const struct iovec iov = {.iov_base = queued->bytes, .iov_len = queued->len};
-		int ret = br_packet_send(worker->socket_fd, &iov, 1, queued->fds, queued->n_fds);
-		if (ret == -EAGAIN) {
-			break;
-		}
-		if (ret < 0) {
-			close_socket(worker);
-			return;
-		}
-		queued_destroy(worker, queued);
+	struct hr_worker *worker = data;
+	if (worker->socket_fd < 0) {
+		return;
 	}
-	if (worker->socket_source) {
-		watch(worker);
+	if (br_outbox_flush(&worker->out, worker->socket_fd) < 0) {
+		close_socket(worker);
+		return;
 	}
+	watch(worker);
 }
 
 /* --- receiving --- */
@@ -333,7 +273,7 @@ int hr_worker_start(struct wl_event_loop *loop, const char *program,
 				     .pid_fd = -1,
 				     .socket_fd = -1,
 				     .loop = loop};
-	wl_list_init(&worker->queue);
+	br_outbox_init(&worker->out, loop, BR_LIMIT_WORKER_QUEUE_BYTES, flush, worker);
 	int ret = connect_and_spawn(worker, program);
 	if (ret == 0) {
 		worker->socket_source = wl_event_loop_add_fd(loop, worker->socket_fd,

@@ -15,6 +15,7 @@
 #include "host.h"
 #include "limits.h"
 #include "log.h"
+#include "outbox.h"
 #include "packet.h"
 
 /* Packets handled per wake-up, so that other guests and compositors get their turn. */
@@ -25,15 +26,6 @@
 /* Packet header, pushed parts. */
 #define MAX_IOVS (1 + HR_MAX_PUSH_IOVS)
 
-/* A packet that the socket did not take yet. */
-struct out_packet {
-	struct wl_list link; /* hr_connection.out */
-	size_t len;
-	size_t n_fds;
-	int fds[SK_MAX_FDS]; /* owned */
-	uint8_t bytes[];
-};
-
 struct hr_connection {
 	struct wl_list link; /* hr_connection_owner.connections */
 	struct hr_connection_owner *owner;
@@ -42,8 +34,7 @@ struct hr_connection {
 	struct hr_device *device;
 	struct wl_event_source *source, *reaper; /* reaper: NULL unless dead */
 	uint32_t mask;				 /* of source */
-	struct wl_list out;			 /* out_packet.link */
-	size_t out_bytes;
+	struct br_outbox out;
 };
 
 static void on_reap(void *data)
@@ -70,9 +61,9 @@ static void kill_later(struct hr_connection *conn, const char *reason)
 
 static void set_mask(struct hr_connection *conn)
 {
-	uint32_t mask = wl_list_empty(&conn->out) ? 0 : WL_EVENT_WRITABLE;
+	uint32_t mask = br_outbox_waits(&conn->out) ? WL_EVENT_WRITABLE : 0;
 	/* Who does not take answers may not ask for more. */
-	if (conn->out_bytes <= BR_LIMIT_OUT_BYTES / 4) {
+	if (conn->out.bytes <= BR_LIMIT_OUT_BYTES / 4) {
 		mask |= WL_EVENT_READABLE;
 	}
 	if (mask != conn->mask && wl_event_source_fd_update(conn->source, mask) == 0) {
@@ -80,49 +71,12 @@ static void set_mask(struct hr_connection *conn)
 	}
 }
 
-static void out_packet_destroy(struct hr_connection *conn, struct out_packet *packet)
+/* Why the connection ends: nothing to say of a peer that has gone. */
+static const char *loss(int err)
 {
-	conn->out_bytes -= packet->len;
-	wl_list_remove(&packet->link);
-	for (size_t i = 0; i < packet->n_fds; i++) {
-		br_fd_clear(&packet->fds[i]);
-	}
-	free(packet);
-}
-
-static void enqueue(struct hr_connection *conn, const struct iovec *iov, size_t n_iov,
-		    const int *fds, size_t n_fds)
-{
-	size_t len = 0;
-	for (size_t i = 0; i < n_iov; i++) {
-		len += iov[i].iov_len;
-	}
-	struct out_packet *packet = NULL;
-	if (conn->out_bytes + len <= BR_LIMIT_OUT_BYTES) {
-		packet = malloc(sizeof(*packet) + len);
-	}
-	if (!packet) {
-		kill_later(conn, "it does not read its packets");
-		return;
-	}
-	packet->len = 0;
-	for (size_t i = 0; i < n_iov; i++) {
-		if (iov[i].iov_len > 0) {
-			memcpy(packet->bytes + packet->len, iov[i].iov_base, iov[i].iov_len);
-			packet->len += iov[i].iov_len;
-		}
-	}
-	wl_list_insert(conn->out.prev, &packet->link);
-	conn->out_bytes += packet->len;
-	for (packet->n_fds = 0; packet->n_fds < n_fds; packet->n_fds++) {
-		int copy = br_fd_dup(fds[packet->n_fds]);
-		if (copy < 0) {
-			kill_later(conn, "no more files can be opened");
-			return;
-		}
-		packet->fds[packet->n_fds] = copy;
-	}
-	set_mask(conn);
+	return err == -EPIPE || err == -ECONNRESET ? NULL
+	       : err == -ENOBUFS		   ? "it does not read its packets"
+						   : strerror(-err);
 }
 
 /* Send or queue. iov[0] is the caller's struct sk_packet. */
@@ -132,34 +86,31 @@ static void post(struct hr_connection *conn, const struct iovec *iov, size_t n_i
 	if (conn->dead) {
 		return;
 	}
-	int ret = -EAGAIN;
-	if (wl_list_empty(&conn->out)) {
-		ret = br_packet_send(conn->socket_fd, iov, n_iov, fds, n_fds);
+	int ret = br_outbox_send(&conn->out, conn->socket_fd, iov, n_iov, fds, n_fds);
+	if (ret == -EMFILE || ret == -ENFILE) {
+		/* Without its fds it is the loss of one program, not of all. */
+		ret = br_outbox_send(&conn->out, conn->socket_fd, iov, n_iov, NULL, 0);
 	}
-	if (ret == -EAGAIN) {
-		enqueue(conn, iov, n_iov, fds, n_fds);
-	} else if (ret < 0) {
-		kill_later(conn, ret == -EPIPE || ret == -ECONNRESET ? NULL : strerror(-ret));
+	if (ret < 0) {
+		kill_later(conn, loss(ret));
+	} else {
+		set_mask(conn);
 	}
 }
 
-static void flush(struct hr_connection *conn)
+static void flush(void *data)
 {
-	while (!wl_list_empty(&conn->out)) {
-		struct out_packet *packet = wl_container_of(conn->out.next, packet, link);
-		struct iovec iov = {.iov_base = packet->bytes, .iov_len = packet->len};
-		int ret = br_packet_send(conn->socket_fd, &iov, 1, packet->fds, packet->n_fds);
-		if (ret == -EAGAIN) {
-			break;
-		}
-		if (ret < 0) {
-			kill_later(conn, NULL);
-			return;
-		}
-		out_packet_destroy(conn, packet);
+	struct hr_connection *conn = data;
+	if (conn->dead) {
+		return;
+	}
+	int ret = br_outbox_flush(&conn->out, conn->socket_fd);
+	if (ret < 0) {
+		kill_later(conn, loss(ret));
+		return;
 	}
 	set_mask(conn);
-	if (conn->out_bytes <= BR_HIGH_WATER_BYTES / 2 && conn->device->push_full) {
+	if (conn->out.bytes <= BR_HIGH_WATER_BYTES / 2 && conn->device->push_full) {
 		hr_device_resume(conn->device);
 	}
 }
@@ -188,7 +139,7 @@ static bool push(void *data, uint32_t ctx_id, const struct iovec *parts, size_t 
 	struct iovec iov[MAX_IOVS] = {{.iov_base = &packet, .iov_len = sizeof(packet)}};
 	memcpy(iov + 1, parts, n_parts * sizeof(*parts));
 	post(conn, iov, 1 + n_parts, fds, n_fds);
-	return !conn->dead && conn->out_bytes < BR_HIGH_WATER_BYTES;
+	return !conn->dead && conn->out.bytes < BR_HIGH_WATER_BYTES;
 }
 
 static const struct hr_frontend_ops frontend_ops = {.complete = complete, .push = push};
@@ -280,6 +231,7 @@ int hr_connection_create_take(struct hr_connection_owner *owner, int *fd)
 		.extensions = XD_EXT_PIPE_CREDIT | XD_EXT_PUSH | XD_EXT_FDS,
 	};
 	conn->device = hr_device_create(owner->host, &frontend, capsets, 1);
+	br_outbox_init(&conn->out, owner->host->loop, BR_LIMIT_OUT_BYTES, flush, conn);
 	conn->mask = WL_EVENT_READABLE;
 	conn->source = wl_event_loop_add_fd(owner->host->loop, *fd, conn->mask, on_socket, conn);
 	if (!conn->device || !conn->source) {
@@ -292,7 +244,6 @@ int hr_connection_create_take(struct hr_connection_owner *owner, int *fd)
 	}
 	conn->owner = owner;
 	conn->socket_fd = br_fd_take(fd);
-	wl_list_init(&conn->out);
 	wl_list_insert(&owner->connections, &conn->link);
 	owner->n_connections++;
 	return 0;
@@ -305,10 +256,7 @@ void hr_connection_destroy(struct hr_connection *conn)
 	}
 	conn->dead = true; /* fences that end now are not answered */
 	hr_device_destroy(conn->device);
-	while (!wl_list_empty(&conn->out)) {
-		struct out_packet *packet = wl_container_of(conn->out.next, packet, link);
-		out_packet_destroy(conn, packet);
-	}
+	br_outbox_clear(&conn->out);
 	wl_event_source_remove(conn->source);
 	br_fd_clear(&conn->socket_fd);
 	wl_list_remove(&conn->link);
