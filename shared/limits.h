@@ -35,6 +35,7 @@
 #define BR_LIMIT_CTX_RESOURCES 16384		/* attached to one context */
 #define BR_LIMIT_BLOB_BYTES (1ull << 32)	/* one blob */
 #define BR_LIMIT_DEVICE_BYTES (16ull << 30)	/* host memory for the blobs of one device */
+#define BR_LIMIT_HELD_BYTES (4ull << 30)	/* of it that the compositor has for one client */
 #define BR_LIMIT_ITEMS 1024			/* items of one context that wait for the guest */
 #define BR_LIMIT_PIPES 256			/* open pipes of one context */
 #define BR_LIMIT_PIPE_QUEUE_BYTES (1024 * 1024) /* queued for one pipe on the host */

@@ -49,6 +49,7 @@ static int resolve_memory(struct hr_resource *resource, struct br_handle *ret_ha
 		ret_handle->bytes = resource->size;
 	} else if (ret == -ENXIO) {
 		ret_handle->fd = copy_pages(resource);
+		ret_handle->bytes = resource->size; /* ours */
 	} else {
 		return ret;
 	}

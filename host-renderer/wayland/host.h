@@ -25,6 +25,7 @@ struct hr_host {
 	struct wl_event_loop *loop;
 	const struct hr_policy *policy; /* globals, marks */
 	const struct hr_gpu *gpu;	/* NULL: no GPU work is offered */
+	uint64_t held_bytes;		/* of devices' memory that the compositor has */
 	struct hr_upstream *upstream;	/* connections to the compositor, security context */
 	uint32_t next_client;		/* number of the next client, from 1 */
 	uint32_t client_count;

@@ -194,6 +194,73 @@ TEST(pools_are_checked)
 	check_pool(4096, 4096, BR_LIMIT_POOL_BYTES + 1, "can't become");
 }
 
+/* Ask for a pool of the device's memory. */
+static void create_pool(struct fixture *f, int fd, uint32_t id)
+{
+	struct message m = {0};
+	struct br_handle handle = {.fd = br_fd_dup(fd), .bytes = BR_LIMIT_POOL_BYTES};
+	CHECK_INT(br_stream_push_handle_take(guest_out(f), &handle), 0);
+	put(&m, id);
+	put(&m, 4096);
+	send_message(guest_out(f), FIRST_BOUND, BR_REQ_WL_SHM_CREATE_POOL, &m);
+	hr_client_dispatch(f->client);
+	if (f->closed == 0) {
+		read_requests(f);
+	}
+}
+
+static void create_buffer(struct fixture *f, uint32_t pool, uint32_t id)
+{
+	const uint32_t words[] = {id, 0, 8, 8, 32, 0};
+	struct message m = {0};
+	for (size_t i = 0; i < 6; i++) {
+		put(&m, words[i]);
+	}
+	send_message(guest_out(f), pool, BR_REQ_WL_SHM_POOL_CREATE_BUFFER, &m);
+	hr_client_dispatch(f->client);
+}
+
+static void destroy_object(struct fixture *f, uint32_t id, uint16_t opcode)
+{
+	const struct message none = {0};
+	send_message(guest_out(f), id, opcode, &none);
+	hr_client_dispatch(f->client);
+}
+
+/* The device may forget memory that the compositor has. It counts, until that has lost it as well. */
+TEST(memory_of_pools_counts_until_its_last_buffer)
+{
+	struct fixture f;
+	const uint64_t one = BR_LIMIT_POOL_BYTES;
+	const uint32_t most = BR_LIMIT_HELD_BYTES / BR_LIMIT_POOL_BYTES;
+	const uint32_t first = FIRST_BOUND + 1, buffer = first + most;
+	int fd BR_CLEANUP_FD = memfd_create("pool", MFD_CLOEXEC);
+	CHECK_INT(ftruncate(fd, 4096), 0);
+	set_up_globals(&f);
+	skip_globals(&f);
+	bind_global(&f, 4, "wl_shm", 1, FIRST_BOUND);
+	for (uint32_t i = 0; i < most; i++) {
+		create_pool(&f, fd, first + i);
+		CHECK_INT(f.host.held_bytes, (i + 1) * one);
+	}
+	create_buffer(&f, first, buffer);
+	create_buffer(&f, first, buffer + 1);
+	destroy_object(&f, first, BR_REQ_WL_SHM_POOL_DESTROY);
+	destroy_object(&f, buffer, BR_REQ_WL_BUFFER_DESTROY);
+	CHECK_INT(f.host.held_bytes, most * one);
+	destroy_object(&f, buffer + 1, BR_REQ_WL_BUFFER_DESTROY);
+	CHECK_INT(f.host.held_bytes, (most - 1) * one);
+	CHECK_INT(f.closed, 0);
+	create_pool(&f, fd, buffer + 2);
+	CHECK_INT(f.host.held_bytes, most * one);
+	create_pool(&f, fd, buffer + 3);
+	check_error(&f, 1, 2, "too much memory");
+	hr_client_destroy(f.client);
+	f.client = NULL;
+	CHECK_INT(f.host.held_bytes, 0);
+	tear_down(&f);
+}
+
 static void check_string(struct fixture *f, int opcode, const char *text)
 {
 	struct message m;

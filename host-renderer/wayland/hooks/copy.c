@@ -17,6 +17,7 @@
 #include "br-tables.h"
 #include "dmabuf.h"
 #include "fd.h"
+#include "hold.h"
 #include "hooks.h"
 #include "wire.h"
 
@@ -70,12 +71,23 @@ static int send_file(struct br_relay *relay, struct br_object *buffer, struct br
 	if (fstat(memory->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		return -ENODEV;
 	}
-	if (end > INT32_MAX || (uint64_t)st.st_size < end) {
+	if (end > INT32_MAX || (uint64_t)st.st_size < end ||
+	    (memory->bytes != 0 && end - memory->offset > memory->bytes)) {
 		return -EINVAL;
 	}
+	struct hr_hold *hold;
+	int ret = hr_hold_create(hr_hook_state(relay), memory->bytes, &hold);
+	if (ret < 0) {
+		return ret;
+	}
 	there.offset = (int32_t)start;
-	return br_shm_create_buffer(relay, hr_hook_state(relay)->own_shm.object, memory, end,
-				    buffer, &there);
+	ret = br_shm_create_buffer(relay, hr_hook_state(relay)->own_shm.object, memory, end, buffer,
+				   &there);
+	if (ret == 0) {
+		hr_hold_attach(hold, buffer);
+	}
+	hr_hold_unref(hold);
+	return ret;
 }
 
 /* Memory for the copy; *ret_fd is the caller's. */

@@ -35,6 +35,7 @@ struct hr_hook_state {
 	const struct hr_policy *policy; /* outlives it */
 	struct hr_host *host;		/* outlives it; NULL: buffers are only passed on */
 	struct hr_context *context;	/* whose resources the client has; NULL: none but fds */
+	uint64_t held_bytes;		/* see hold.h */
 	struct br_object *fixes;	/* a wl_fixes that takes acknowledgements; may be NULL */
 	/* A text that replaces an argument: has to live until the relay has sent the message. */
 	char text[BR_LIMIT_TITLE_BYTES + 1];

@@ -8,10 +8,12 @@
  * from the file's start to the end of that part, and buffers that lie further in; what is outside of
  * the part is kept from the client here.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "br-tables.h"
+#include "hold.h"
 #include "hooks.h"
 #include "hr-hooks.h"
 #include "wire.h"
@@ -24,12 +26,15 @@ struct pool {
 	int32_t size;	/* bytes, as the client knows it */
 	uint64_t start; /* of the memory in its file */
 	uint64_t bytes; /* that the memory has; 0: as many as the file */
+	struct hr_hold *hold;
 };
 
 static void pool_destroy(struct br_relay *relay, struct br_object *object)
 {
+	struct pool *pool = object->data;
 	(void)relay;
-	free(object->data);
+	hr_hold_unref(pool->hold);
+	free(pool);
 	object->data = NULL;
 }
 
@@ -63,12 +68,19 @@ enum br_verdict hr_hook_wl_shm_create_pool(struct br_relay *relay, struct br_msg
 				      size);
 		return BR_DROP;
 	}
-	struct pool *pool = malloc(sizeof(*pool));
+	struct hr_hold *hold;
+	int ret = hr_hold_create(hr_hook_state(relay), handle->bytes, &hold);
+	struct pool *pool = ret == 0 ? malloc(sizeof(*pool)) : NULL;
 	if (!pool) {
-		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "create_pool: %s",
+				      ret == -ENOSPC ? "the program has too much memory in pools "
+						       "and their buffers"
+						     : "out of memory");
+		hr_hold_unref(ret == 0 ? hold : NULL);
 		return BR_DROP;
 	}
-	*pool = (struct pool){.size = size, .start = handle->offset, .bytes = handle->bytes};
+	*pool = (struct pool){
+		.size = size, .start = handle->offset, .bytes = handle->bytes, .hold = hold};
 	object->data = pool;
 	object->destroy = pool_destroy;
 	msg->args[2].i = (int32_t)(pool->start + (uint64_t)size);
@@ -106,16 +118,15 @@ enum br_verdict hr_hook_wl_shm_pool_create_buffer(
 	const struct br_args_wl_shm_pool_create_buffer *args)
 {
 	const struct pool *pool = msg->object->data;
-	if (pool->start == 0) {
-		return BR_FORWARD;
-	}
-	if (!is_inside(pool, args)) {
+	if (pool->start != 0 && !is_inside(pool, args)) {
 		br_relay_client_error(relay, msg->object, SHM_ERROR_INVALID_STRIDE,
 				      "create_buffer: invalid offset, width, height or stride "
 				      "(%d, %dx%d, %d)",
 				      args->offset, args->width, args->height, args->stride);
 		return BR_DROP;
 	}
-	msg->args[1].i = args->offset + (int32_t)pool->start;
+	hr_hold_attach(pool->hold, msg->args[0].object);
+	/* Without a start the compositor checks the numbers, whatever they are. */
+	msg->args[1].i = pool->start != 0 ? args->offset + (int32_t)pool->start : args->offset;
 	return BR_FORWARD;
 }
