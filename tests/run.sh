@@ -4,7 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$here")
-all_suites="unit golden integration vm fuzz bench"
+all_suites="unit golden integration vm vdrm fuzz bench"
 
 usage() {
 	cat <<-USAGE
@@ -17,6 +17,8 @@ usage() {
 	                 tests that measure memory once more in the plain build
 	  vm             the bridge under ASan and UBSan between a virtual machine (QEMU with the
 	                 environment's kernel; under KVM where that works) and headless compositors
+	  vdrm           native contexts of virglrenderer itself, on a fake GPU, in a virtual machine; skipped
+	                 without CAUSEWAY_VIRGLRENDERER
 	  fuzz           every fuzzer for CAUSEWAY_FUZZ_SECONDS (60) seconds
 	  bench          one short repetition, to see that the benchmarks run; for figures see
 	                 tests/bench/bench.py --help, and vm_bench.py for a virtual machine
@@ -25,6 +27,8 @@ usage() {
 	environment variables:
 	  CAUSEWAY_PYTEST         further arguments for pytest, such as "-k selection"
 	  CAUSEWAY_FUZZ_SECONDS   time for each fuzzer
+	  CAUSEWAY_VIRGLRENDERER  folder where a virglrenderer (1.2 or newer) with native contexts is installed;
+	                          tests/vdrm/build-virglrenderer.sh makes one
 	  CAUSEWAY_ENV and others see tests/env/enter --help
 	USAGE
 }
@@ -39,6 +43,10 @@ for suite in "$@"; do
 	esac
 done
 if [ -z "${CAUSEWAY_INSIDE:-}" ] && [ "${CAUSEWAY_ENV:-}" != native ]; then
+	if [ -n "${CAUSEWAY_VIRGLRENDERER:-}" ]; then
+		CAUSEWAY_VIRGLRENDERER=$(realpath "$CAUSEWAY_VIRGLRENDERER")
+		export CAUSEWAY_VIRGLRENDERER CAUSEWAY_BIND="${CAUSEWAY_BIND:+$CAUSEWAY_BIND:}$CAUSEWAY_VIRGLRENDERER"
+	fi
 	exec "$here/env/enter" "${BASH_SOURCE[0]}" "$@"
 fi
 [ $# -gt 0 ] || read -ra suites <<<"$all_suites"
@@ -106,11 +114,23 @@ vm() {
 		--junitxml="$results/vm.xml" ${CAUSEWAY_PYTEST:-} tests/vm
 }
 
+vdrm() {
+	# shellcheck disable=SC2086 # words of the user's own
+	CAUSEWAY_BUILD=$checkout/build python3 -m pytest -p no:cacheprovider -q -rs --timeout 240 \
+		--junitxml="$results/vdrm.xml" ${CAUSEWAY_PYTEST:-} tests/vdrm
+}
+
 bench_smoke() {
 	python3 tests/bench/bench.py --build build --repetitions 1 --junit "$results/bench.xml"
 }
 
-vm_bench_smoke() {
+vm_vdrm() {
+	# shellcheck disable=SC2086 # words of the user's own
+	CAUSEWAY_BUILD=$checkout/build python3 -m pytest -p no:cacheprovider -q -rs --timeout 240 \
+		--junitxml="$results/vdrm.xml" ${CAUSEWAY_PYTEST:-} tests/vdrm
+}
+
+bench_smoke() {
 	python3 tests/bench/vm_bench.py --build build --repetitions 1 --scale 0.02 \
 		--junit "$results/vm-bench.xml"
 }
@@ -138,6 +158,9 @@ if wanted unit || wanted golden || wanted integration || wanted vm; then
 fi
 if wanted integration && [ -x build/host-renderer/causeway-host ]; then
 	step "integration, memory" integration build integration-memory -m memory
+fi
+if wanted vdrm && [ -x build/host-renderer/causeway-host ]; then
+	step "vdrm" vdrm
 fi
 if wanted fuzz && CC=clang build build-fuzz -Dfuzzers=true "${sanitizers[@]}"; then
 	export FUZZ_SECONDS=${CAUSEWAY_FUZZ_SECONDS:-60}

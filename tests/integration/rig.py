@@ -61,6 +61,8 @@ def gpu_worker(folder, **more):
     """Path of a program that is the worker, on a software GPU with dma-bufs. more: of its environment."""
     path = pathlib.Path(folder) / "gpu-worker"
     settings = with_dmabufs(more)
+    if "LD_PRELOAD" in more:
+        settings["LD_PRELOAD"] = f"{more['LD_PRELOAD']}:{settings['LD_PRELOAD']}"
     # Mesa's own leaks, in a process that is killed when it has done its work, say nothing of ours.
     settings["ASAN_OPTIONS"] = "verify_asan_link_order=0:detect_leaks=0"
     lines = "".join(f"export {name}='{value}'\n" for name, value in settings.items())

@@ -17,8 +17,7 @@ ASAHI = {"MESA_LOADER_DRIVER_OVERRIDE": "asahi"}
 
 @pytest.fixture(scope="module")
 def asahi_machine():
-    made = vmrig.Machine(gpu="drm", reboots=True, worker_env={
-        "LD_LIBRARY_PATH": vdrm.double(), "VDRM_DOUBLE": "asahi"})
+    made = vmrig.Machine(gpu="drm", worker=vdrm.worker_on_double(VDRM_DOUBLE="asahi"), reboots=True)
     yield made
     made.finish()
 

@@ -5,6 +5,7 @@ and the compositor gets that memory as it is.
 The GPU is that of a test double of libvirglrenderer (tests/vm/vdrm), which the worker loads in place of the
 system's.
 """
+import functools
 import pathlib
 import re
 
@@ -22,17 +23,17 @@ SIZE = (300, 200)
 TABLE = 4096  # bytes of the format table, which is copied once: a page
 
 
-def double():
-    """The folder of the double."""
-    folder = lab.build_dir() / "tests/vm/vdrm"
-    if not (folder / "libvirglrenderer.so.1").exists():
-        pytest.skip("built without libvirglrenderer's header")
-    return str(folder)
+def worker_on_double(**env):
+    """For vmrig.Machine: a worker that loads the double."""
+    double = lab.build_dir() / "tests/vm/vdrm"
+    if not (double / "libvirglrenderer.so.1").exists():
+        pytest.skip("built without libvirglrenderer")
+    return functools.partial(lab.gpu_worker, LD_LIBRARY_PATH=str(double), **env)
 
 
 @pytest.fixture(scope="module")
 def vdrm_machine():
-    made = vmrig.Machine(gpu="drm", worker_env={"LD_LIBRARY_PATH": double()}, reboots=True)
+    made = vmrig.Machine(gpu="drm", worker=worker_on_double(), reboots=True)
     yield made
     made.finish()
 

@@ -36,10 +36,10 @@ class LaunchedHost:
 
 class Machine:
     """A booted guest with our device. launched: causeway-host itself starts QEMU. program: another
-    host in its place. gpu: the kinds of GPU work; worker_env: of the worker's environment. devices:
-    arguments for further ones. Others: see boot.arguments()."""
+    host in its place. gpu: the kinds of GPU work; worker: makes in a folder the program that does it.
+    devices: arguments for further ones. Others: see boot.arguments()."""
 
-    def __init__(self, host_args=(), launched=False, program=None, gpu="none", worker_env=None,
+    def __init__(self, host_args=(), launched=False, program=None, gpu="none", worker=lab.gpu_worker,
                  devices=(), **options):
         self.rig = lab.Rig(tempfile.mkdtemp(prefix="cw-"))
         self.link = self.rig.dir / "compositor"
@@ -48,7 +48,7 @@ class Machine:
         env = {k: v for k, v in self.rig.env.items() if k != "WAYLAND_DISPLAY"}
         unmarked = [] if program else ["--app-id-prefix", "", "--title-mark", "", "--gpu", gpu]
         if gpu != "none":
-            env["CAUSEWAY_GPU_WORKER"] = lab.gpu_worker(self.rig.dir, **(worker_env or {}))
+            env["CAUSEWAY_GPU_WORKER"] = worker(self.rig.dir)
         command = [program or lab.program("causeway-host"), "--wayland-display", str(self.link),
                    *unmarked, *host_args]
         try:
