@@ -126,33 +126,52 @@ def test_virgl_pictures(gpu, name):
     assert host_stats(gpu.machine)["copied_bytes"] > 0
 
 
+def child(pid):
+    """A process's only child, once it is there."""
+    path = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+    lab.wait_until(lambda: len(path.read_text().split()) == 1, lambda: f"{pid} to have one child; it "
+                   f"has {path.read_text()}")
+    return int(path.read_text())
+
+
 def worker_of(machine):
-    """The pid of the device's GPU worker, if there is one."""
-    for pid in pathlib.Path(f"/proc/{machine.host.pid}/task/{machine.host.pid}/children"
-                            ).read_text().split():
-        if pathlib.Path(f"/proc/{pid}/comm").read_text().startswith("causeway-gpu"):
-            return int(pid)
-    return None
+    """The device's GPU worker, which there is while a program has a GPU."""
+    return child(machine.host.pid)
 
 
-def test_worker_is_killed(gpu):
+def server_of(machine):
+    """The process of libvirglrenderer that starts one for each program on Venus."""
+    return child(worker_of(machine))
+
+
+def context_of(machine):
+    """The process of a program on Venus."""
+    return child(server_of(machine))
+
+
+def start_cube(gpu, bridge):
+    return pixels.start_client(gpu, Client("vkcube", ["vkcube", "--wsi", "wayland"], env={
+        **NO_LAYERS, "VK_DRIVER_FILES": f"{ICDS}/virtio_icd.json"}), bridge.display)
+
+
+@pytest.mark.parametrize("victim", [worker_of, server_of, context_of])
+def test_gpu_process_is_killed(gpu, victim):
     """Its programs lose their GPU; a terminal beside them lives on, and the next program has a GPU."""
     compositor = lab.Sway(gpu)
     bridge = gpu.bridge(compositor)
     terminal = gpu.probe(bridge.display, "terminal", window=True)
-    cube = pixels.start_client(gpu, pixels.Client("vkcube", ["vkcube", "--wsi", "wayland"], env={
-        **NO_LAYERS, "VK_DRIVER_FILES": f"{ICDS}/virtio_icd.json"}), bridge.display)
+    cube = start_cube(gpu, bridge)
     lab.wait_until(lambda: len(compositor.windows()) == 2, "both windows")
-    before = worker_of(gpu.machine)
-    os.kill(before, signal.SIGKILL)
-    gpu.machine.host.expect_error("gpu: the worker is gone.*signal 9")
+    os.kill(victim(gpu.machine), signal.SIGKILL)
+    terminal.ask("color ff0000", "painted ff0000")
     cube.kill()
     lab.wait_until(lambda: list(compositor.windows()) == ["terminal"], "the terminal alone")
+    again = start_cube(gpu, bridge)
+    lab.wait_until(lambda: len(compositor.windows()) == 2 or not again.running(), "a new window")
+    assert again.running(), again.errors[-10:]
     terminal.ask("color 00ff00", "painted 00ff00")
-    again = pixels.start_client(gpu, pixels.Client("vkcube", ["vkcube", "--wsi", "wayland"], env={
-        **NO_LAYERS, "VK_DRIVER_FILES": f"{ICDS}/virtio_icd.json"}), bridge.display)
-    lab.wait_until(lambda: len(compositor.windows()) == 2, "a new window")
-    assert worker_of(gpu.machine) not in (None, before)
+    if victim is worker_of:
+        gpu.machine.host.expect_error("gpu: the worker is gone.*signal 9")
     again.kill()
 
 
@@ -178,20 +197,24 @@ def wait_close(compositor, process, reference, name):
     lab.wait_until(look, f"the picture of {name}, or almost")
 
 
+@pytest.mark.parametrize("renderer", ["gl", "pixman"])
 @pytest.mark.parametrize("name", list(BY_NAME))
-def test_pictures(gpu, name):
-    reference = wanted(name, "gl")
-    compositor = pixels.Weston(gpu, renderer="gl")
+def test_pictures(gpu, name, renderer):
+    """A compositor with linux-dmabuf, and one without, which gets the memory as wl_shm."""
+    reference = wanted(name, renderer)
+    compositor = pixels.Weston(gpu, renderer=renderer)
     empty = compositor.screenshot()
     bridge = gpu.bridge(compositor, guest_args=["--stats"])
     copied = host_stats(gpu.machine)["copied_bytes"]
     process = pixels.start_client(gpu, in_guest(BY_NAME[name]), bridge.display)
     wait = wait_close if name == "vkcube" else pixels.wait_same
     wait(compositor, process, reference, f"vm-gpu-{name}")
-    assert host_stats(gpu.machine)["copied_bytes"] == copied
+    # Tables of formats, on their way to the guest, are all that was copied.
+    assert host_stats(gpu.machine)["copied_bytes"] - copied < 65536
     process.kill()
     lab.wait_until(lambda: compositor.screenshot() == empty, "the empty desktop")
     bridge.guest.stop()
+    bridge.guest.wait()
     assert "copied_bytes=0 " in " ".join(bridge.guest.errors), bridge.guest.errors[-5:]
 
 
