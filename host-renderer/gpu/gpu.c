@@ -16,6 +16,8 @@
 #include "worker.h"
 
 #define READY_DEADLINE_MS 20000
+/* Longer than any answer takes but from a driver that hangs. */
+#define ANSWER_DEADLINE_MS 20000
 #define PROGRAM_NAME "causeway-gpu-worker"
 
 static const char *const kind_names[WK_N_KINDS] = {"Venus", "VirGL", "vDRM"};
@@ -164,6 +166,7 @@ static struct hr_gpu *gpu_new(struct wl_event_loop *loop, const struct hr_gpu_op
 	}
 	gpu->loop = loop;
 	gpu->render_node = options->render_node;
+	gpu->answer_ms = ANSWER_DEADLINE_MS;
 	gpu->program = find_program();
 	if (!gpu->program) {
 		free(gpu);

@@ -27,7 +27,8 @@ struct hr_gpu {
 	struct wl_event_loop *loop;
 	char *program; /* the worker's path; owned */
 	const char *render_node;
-	uint32_t flags; /* enum wk_flags: what works */
+	uint32_t flags;	    /* enum wk_flags: what works */
+	uint32_t answer_ms; /* a worker that leaves a question open for longer is killed */
 	const struct hr_capset *capsets[HR_MAX_CAPSETS];
 	uint32_t n_capsets;
 };

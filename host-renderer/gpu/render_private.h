@@ -33,7 +33,8 @@ struct hr_render_worker {
 	struct wl_list asks;	  /* hr_ask.link, in the order of their answers */
 	struct wl_list transfers; /* hr_fence.link */
 	uint32_t n_transfers;
-	struct wl_event_source *watchdog; /* runs while there are asks */
+	struct wl_event_source *watchdog; /* runs while there are asks, for answer_ms */
+	int answer_ms;
 };
 
 /** A GPU context. */

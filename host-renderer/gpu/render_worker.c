@@ -17,9 +17,6 @@
 #include "resource.h"
 #include "worker.h"
 
-/* Longer than any answer takes but from a driver that hangs. */
-#define ANSWER_DEADLINE_MS 20000
-
 void hr_render_worker_unref(struct hr_render_worker *worker)
 {
 	if (--worker->refs > 0) {
@@ -72,7 +69,7 @@ struct hr_ask *hr_render_ask(struct hr_render_worker *worker, enum hr_ask_kind k
 	ask->seq = hdr->seq = worker->next_seq;
 	ask->ctx_id = hdr->ctx_id;
 	if (wl_list_empty(&worker->asks)) {
-		(void)wl_event_source_timer_update(worker->watchdog, ANSWER_DEADLINE_MS);
+		(void)wl_event_source_timer_update(worker->watchdog, worker->answer_ms);
 	}
 	wl_list_insert(worker->asks.prev, &ask->link);
 	return ask;
@@ -81,7 +78,7 @@ struct hr_ask *hr_render_ask(struct hr_render_worker *worker, enum hr_ask_kind k
 static int on_watchdog(void *data)
 {
 	struct hr_render_worker *worker = data;
-	hr_worker_kill(worker->process, "it gave no answer for 20 s");
+	hr_worker_kill(worker->process, "it gives no answer");
 	return 0;
 }
 
@@ -157,7 +154,7 @@ static void handle_answer(struct hr_render_worker *worker, const struct wk_heade
 	ask_finish(worker, ask, err);
 	/* It has shown that it works. */
 	if (!wl_list_empty(&worker->asks)) {
-		(void)wl_event_source_timer_update(worker->watchdog, ANSWER_DEADLINE_MS);
+		(void)wl_event_source_timer_update(worker->watchdog, worker->answer_ms);
 	}
 	if (exports) {
 		hr_defer_run(worker->device);
@@ -294,6 +291,7 @@ int hr_render_worker_create(struct hr_device *device, const struct hr_gpu *gpu, 
 	wl_list_init(&worker->asks);
 	wl_list_init(&worker->transfers);
 	wl_list_insert(&device->workers, &worker->link);
+	worker->answer_ms = (int)gpu->answer_ms;
 	worker->watchdog = wl_event_loop_add_timer(gpu->loop, on_watchdog, worker);
 	int ret = worker->watchdog ? start_process(worker, gpu, flags) : -ENOMEM;
 	if (ret < 0) {

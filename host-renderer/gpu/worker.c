@@ -131,8 +131,12 @@ static bool receive_one(struct hr_worker *worker)
 	if (n == -EAGAIN) {
 		return false;
 	}
-	if (n < (int)sizeof(struct wk_header)) {
+	if (n <= 0) {
+		/* It ends, if it has not: how, its process tells. */
 		close_socket(worker);
+		(void)pidfd_send_signal(worker->pid_fd, SIGKILL, NULL, 0);
+	} else if (n < (int)sizeof(struct wk_header)) {
+		hr_worker_kill(worker, "it talks nonsense");
 	} else {
 		worker->events->message(worker->data, (const struct wk_header *)worker->bytes,
 					(size_t)n, fds, n_fds);
