@@ -89,3 +89,25 @@ uint32_t br_format_to_drm(uint32_t format)
 		return format;
 	}
 }
+
+/* Which byte of a name says whether there is alpha: "AR24", "RA24". Returns -1: none. */
+static int alpha_byte(uint32_t fourcc)
+{
+	for (int i = 0; i < 2; i++) {
+		uint32_t letter = fourcc >> 8 * i & 0xff;
+		if (letter == 'A' || letter == 'X') {
+			return i;
+		}
+	}
+	return -1;
+}
+
+uint32_t br_format_with_alpha_of(uint32_t fourcc, uint32_t other)
+{
+	int there = alpha_byte(fourcc), wanted = alpha_byte(other);
+	if (there < 0 || wanted < 0) {
+		return fourcc;
+	}
+	uint32_t letter = other >> 8 * wanted & 0xff;
+	return (fourcc & ~(0xffu << 8 * there)) | letter << 8 * there;
+}

@@ -20,4 +20,7 @@ uint32_t br_format_bytes(uint32_t format);
 uint32_t br_format_from_drm(uint32_t fourcc);
 uint32_t br_format_to_drm(uint32_t format);
 
+/** A DRM format with alpha if another has it, and else without. Source: drm_fourcc.h. */
+uint32_t br_format_with_alpha_of(uint32_t fourcc, uint32_t other);
+
 #endif

@@ -28,17 +28,17 @@ static bool is_same_file(int a, int b)
 	       left.st_ino == right.st_ino;
 }
 
-/* How an image lies in its memory. Returns 0; -ENOTSUP it can't be exported, or not as one file. */
-static int export_image(const struct wk_object *object, struct wk_exported *exported, int *ret_fd)
+/* An image that libvirglrenderer has allocated with gbm for others. Some builds of it do. Returns 0, or
+ * -ENOTSUP. */
+static int export_allocated(const struct wk_object *object, struct wk_exported *exported,
+			    int *ret_fd)
 {
-	struct virgl_renderer_resource_info info = {0};
 	struct virgl_renderer_export_query query = {
 		.hdr = {.stype = VIRGL_RENDERER_STRUCTURE_TYPE_EXPORT_QUERY, .size = sizeof(query)},
 		.in_resource_id = object->id,
 		.in_export_fds = 1,
 		.out_fds = {-1, -1, -1, -1},
 	};
-	virgl_renderer_force_ctx_0();
 	if (virgl_renderer_execute(&query, sizeof(query)) != 0 || query.out_num_fds == 0 ||
 	    query.out_num_fds > WK_MAX_PLANES) {
 		return -ENOTSUP;
@@ -52,18 +52,55 @@ static int export_image(const struct wk_object *object, struct wk_exported *expo
 			br_fd_clear(&query.out_fds[i]);
 		}
 	}
-	if (!one || virgl_renderer_resource_get_info((int)object->id, &info) != 0) {
+	if (!one) {
 		br_fd_clear(&query.out_fds[0]);
 		return -ENOTSUP;
 	}
-	exported->kind = WK_DMABUF;
 	exported->n_planes = query.out_num_fds;
 	exported->fourcc = query.out_fourcc;
 	exported->modifier = query.out_modifier;
-	exported->width = info.width;
-	exported->height = info.height;
 	*ret_fd = query.out_fds[0];
 	return 0;
+}
+
+/* An image that the OpenGL driver makes a dma-buf of. Returns 0, or -ENOTSUP. */
+static int export_texture(const struct wk_object *object, struct wk_exported *exported, int *ret_fd)
+{
+	struct virgl_renderer_resource_info_ext info = {
+		.version = VIRGL_RENDERER_RESOURCE_INFO_EXT_VERSION};
+	int fd = -1, stride = 0, offset = 0;
+	/* Of more planes the last call would write more than there is room for. */
+	if (virgl_renderer_resource_get_info_ext((int)object->id, &info) != 0 ||
+	    !info.has_dmabuf_export || info.planes != 1 || info.base.drm_fourcc == 0 ||
+	    virgl_renderer_get_fd_for_texture2(info.base.tex_id, &fd, &stride, &offset) != 0) {
+		return -ENOTSUP;
+	}
+	exported->n_planes = 1;
+	exported->fourcc = (uint32_t)info.base.drm_fourcc;
+	exported->modifier = info.modifiers;
+	exported->strides[0] = (uint32_t)stride;
+	exported->offsets[0] = (uint32_t)offset;
+	*ret_fd = fd;
+	return fd >= 0 ? 0 : -ENOTSUP;
+}
+
+/* How an image lies in its memory. Returns 0; -ENOTSUP it can't be exported, or not as one file. */
+static int export_image(const struct wk_object *object, struct wk_exported *exported, int *ret_fd)
+{
+	struct virgl_renderer_resource_info info = {0};
+	/* No context of a guest is to be current. */
+	virgl_renderer_force_ctx_0();
+	if (virgl_renderer_resource_get_info((int)object->id, &info) != 0 || info.tex_id == 0) {
+		return -ENOTSUP;
+	}
+	int ret = export_allocated(object, exported, ret_fd);
+	if (ret == -ENOTSUP) {
+		ret = export_texture(object, exported, ret_fd);
+	}
+	exported->kind = WK_DMABUF;
+	exported->width = info.width;
+	exported->height = info.height;
+	return ret;
 }
 
 /* Returns 0; -ENOTSUP there is no memory, or none that others can use; else -errno. */

@@ -189,7 +189,8 @@ struct wk_exported {
 	int32_t err;	   /* 0; -ENOTSUP: it has no memory that others can use; else -errno */
 	uint32_t kind;	   /* enum wk_memory */
 	uint32_t map_info; /* VIRTIO_GPU_MAP_CACHE_*; 0: can't be mapped */
-	/* Of an image that is not a blob: how it lies in the memory. */
+	/* Of an image that is not a blob: how it lies in the memory. The order of its colours may be another
+	 * than the guest's; the fourcc has no word on whether the guest means its alpha. */
 	uint32_t n_planes; /* 0: a blob */
 	uint32_t width, height, fourcc;
 	uint32_t strides[WK_MAX_PLANES], offsets[WK_MAX_PLANES]; /* bytes */

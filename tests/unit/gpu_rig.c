@@ -126,13 +126,15 @@ void gpu_rig_try(struct gpu_rig *rig, uint32_t flags)
 	struct wk_init init = {.hdr.type = WK_INIT, .flags = flags};
 	struct message message;
 	const char *program = getenv("CAUSEWAY_GPU_WORKER");
+	const char *node = getenv("GPU_RIG_RENDER_NODE");
+	int BR_CLEANUP_FD node_fd = node != NULL ? open(node, O_RDWR | O_CLOEXEC) : -1;
 	*rig = (struct gpu_rig){.pid_fd = -1, .sock_fd = -1};
 	if (program == NULL) {
 		test_skip("CAUSEWAY_GPU_WORKER does not name a worker");
 	}
 	spawn(rig, program);
 	init.hdr.seq = ++rig->seq;
-	gpu_rig_send(rig, &init, sizeof(init), -1);
+	gpu_rig_send(rig, &init, sizeof(init), node_fd);
 	wait_answer(rig, WK_READY, &message, "the worker's start");
 	rig->ready = message.ready;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A device's end of a GPU worker: starts the real one ($CAUSEWAY_GPU_WORKER) on Mesa's software drivers, and
- * asks it for things. $GPU_RIG_PRELOAD is preloaded into it.
+ * asks it for things. $GPU_RIG_PRELOAD is preloaded into it, $GPU_RIG_RENDER_NODE is its render node.
  */
 #ifndef GPU_RIG_H
 #define GPU_RIG_H

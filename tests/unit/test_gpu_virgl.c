@@ -71,7 +71,7 @@ TEST(virgl_draws)
 	gpu_rig_end(&rig);
 }
 
-/* An image that nobody outside can use is told so; the drivers here have no gbm. */
+/* Without dma-bufs an image is nobody else's. */
 TEST(virgl_image_can_not_be_exported_here)
 {
 	struct gpu_rig rig;

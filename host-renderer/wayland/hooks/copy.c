@@ -167,13 +167,17 @@ static int send_copy(struct br_relay *relay, struct br_object *buffer, struct br
 struct hr_resource *hr_copy_resource_of(const struct hr_hook_state *state,
 					const struct br_handle *memory)
 {
-	/* Memory that is a plain file needs no worker: the compositor reads it itself. */
-	if (state->context == NULL || memory->res_id == 0 ||
-	    (memory->fd >= 0 && !br_dmabuf_is(memory->fd))) {
+	if (state->context == NULL || memory->res_id == 0) {
 		return NULL;
 	}
 	struct hr_resource *resource = hr_resource_find_attached(state->context, memory->res_id);
-	return resource != NULL && resource->gpu != HR_GPU_NONE ? resource : NULL;
+	if (resource == NULL || resource->gpu == HR_GPU_NONE) {
+		return NULL;
+	}
+	/* Memory that is a plain file needs no worker: the compositor reads it itself. But if the host has
+	 * its own layout, only the worker knows what the guest means. */
+	bool plain_file = memory->fd >= 0 && !br_dmabuf_is(memory->fd);
+	return plain_file && resource->layout.n_planes == 0 ? NULL : resource;
 }
 
 int hr_copy_create_gpu_buffer(struct br_relay *relay, struct br_object *buffer,

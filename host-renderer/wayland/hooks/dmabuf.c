@@ -15,6 +15,7 @@
 #include "br-tables.h"
 #include "dmabuf.h"
 #include "fd.h"
+#include "format.h"
 #include "hooks.h"
 #include "hr-hooks.h"
 #include "wire.h"
@@ -26,7 +27,8 @@ enum phase { PHASE_NONE, PHASE_ASKED, PHASE_CREATED, PHASE_FAILED };
 struct params {
 	struct br_params base;
 	struct br_params_image image;
-	bool ours; /* the compositor is not asked */
+	uint32_t host_fourcc; /* as the host has it; 0: as the guest says */
+	bool ours;	      /* the compositor is not asked */
 	enum phase phase;
 	uint32_t created_id; /* of PHASE_CREATED: the compositor's wl_buffer */
 };
@@ -201,16 +203,25 @@ static bool move_offset(struct br_relay *relay, struct br_msg *msg)
 }
 
 /* VirGL's programs know how an image lies in their own memory, but not how in the host's. */
-static void take_host_layout(const struct hr_hook_state *state, struct br_msg *msg)
+static void take_host_layout(const struct hr_hook_state *state, struct params *params,
+			     struct br_msg *msg)
 {
 	const struct hr_resource *resource = hr_copy_resource_of(state, &msg->handles[0]);
 	uint32_t plane = msg->args[1].u;
-	if (resource != NULL && plane < resource->layout.n_planes) {
+	if (params != NULL && resource != NULL && plane < resource->layout.n_planes) {
 		msg->args[2].u = resource->layout.offsets[plane];
 		msg->args[3].u = resource->layout.strides[plane];
 		msg->args[4].u = (uint32_t)(resource->layout.modifier >> 32);
 		msg->args[5].u = (uint32_t)resource->layout.modifier;
+		params->host_fourcc = resource->layout.fourcc;
 	}
+}
+
+static uint32_t host_format(const struct params *params)
+{
+	return params->host_fourcc == 0
+		       ? params->image.format
+		       : br_format_with_alpha_of(params->host_fourcc, params->image.format);
 }
 
 enum br_verdict hr_hook_zwp_linux_buffer_params_v1_add(
@@ -219,7 +230,7 @@ enum br_verdict hr_hook_zwp_linux_buffer_params_v1_add(
 {
 	struct params *params = msg->object->data;
 	struct br_handle *handle = &msg->handles[0];
-	take_host_layout(hr_hook_state(relay), msg);
+	take_host_layout(hr_hook_state(relay), params, msg);
 	const struct br_plane plane = {.offset = msg->args[2].u, .stride = msg->args[3].u};
 	if (params == NULL) {
 		return move_offset(relay, msg) ? BR_FORWARD : BR_DROP;
@@ -249,6 +260,7 @@ enum br_verdict hr_hook_zwp_linux_buffer_params_v1_create(
 	}
 	params->base.used = true;
 	if (!params->ours) {
+		msg->args[2].u = host_format(params);
 		return BR_FORWARD;
 	}
 	if (!make_new_shm(relay, msg->object)) {
@@ -297,6 +309,7 @@ enum br_verdict hr_hook_zwp_linux_buffer_params_v1_create_immed(
 		make_immed_shm(relay, msg);
 		return BR_DROP;
 	}
+	msg->args[3].u = host_format(params);
 	if (hr_hook_state(relay)->host->present != HR_PRESENT_AUTO) {
 		mark_native(msg->args[0].object);
 		return BR_FORWARD;
