@@ -41,6 +41,7 @@ def program(name):
         "virtual-input": "tests/integration/clients",
         "dmabuf-paint": "tests/integration/clients",
         "vdrm": "tests/vm/clients",
+        "vdrm-odd": "tests/vm/clients",
         "tiles-compositor": "tests/vm/vdrm",
     }
     path = build_dir() / places[name] / name

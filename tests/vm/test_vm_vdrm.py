@@ -6,8 +6,10 @@ The GPU is that of a test double of libvirglrenderer (tests/vm/vdrm), which the 
 system's.
 """
 import functools
+import os
 import pathlib
 import re
+import signal
 
 import pytest
 
@@ -165,3 +167,32 @@ def test_two_contexts(rig):
     lab.wait_until(lambda: len(workers(rig.machine)) == 1, "the end of one worker")
     assert set(workers(rig.machine)) == set(both) - set(before)
     end(rig, bridge, second, files)
+
+
+def test_a_worker_is_killed(rig):
+    """Its program loses its GPU; another program's lives, and so does the next."""
+    compositor = Tiles(rig)
+    bridge = rig.bridge(compositor)
+    files = open_files(rig, bridge)
+    first = start(rig, bridge, SIZE, frames=1)
+    first.expect("frame 1")
+    victim, = workers(rig.machine)
+    second = start(rig, bridge, SIZE, frames=1)
+    second.expect("frame 1")
+    os.kill(int(victim), signal.SIGKILL)
+    rig.machine.host.expect_error("gpu: the worker is gone.*signal 9")
+    third = start(rig, bridge, SIZE, frames=2)
+    third.expect("frame 2")
+    for process in (second, third):
+        process.send("")
+        process.expect("end")
+    first.kill()
+    check_end(rig, bridge, files)
+
+
+@pytest.mark.parametrize("what", ["private", "junk", "import"])
+def test_odd(rig, what):
+    done = rig.vm.run([lab.program("vdrm-odd"), what])
+    assert (done.returncode, done.stdout) == (0, "good\n"), done
+    lab.wait_until(lambda: not workers(rig.machine), "the end of the contexts' workers")
+    rig.machine.alive()
