@@ -306,6 +306,30 @@ static const char *gl_name(void)
 	return name != NULL ? name : "an OpenGL driver without a name";
 }
 
+/* The GPU's driver, of whose kind the contexts are. Source: virglrenderer, src/drm/drm_hw.h. */
+static void tell_native(struct start *start)
+{
+	static const char *const names[] = {
+		[1] = "msm", [2] = "amdgpu", [3] = "i915", [4] = "asahi", [5] = "panfrost",
+	};
+	union {
+		struct {
+			uint32_t wire_format, major, minor, patchlevel, type;
+		};
+		uint8_t bytes[WK_MAX_CAPSET_BYTES];
+	} caps = {0};
+	uint32_t version, size;
+	virgl_renderer_get_cap_set(CAPSET_DRM, &version, &size);
+	if (size <= sizeof(caps)) {
+		virgl_renderer_fill_caps(CAPSET_DRM, version, &caps);
+	}
+	if (caps.type < sizeof(names) / sizeof(names[0]) && names[caps.type] != NULL) {
+		tell(start, DRM, "%s %u.%u", names[caps.type], caps.major, caps.minor);
+	} else {
+		tell(start, DRM, "a driver of type %u", caps.type);
+	}
+}
+
 static void start_renderer(struct wk_worker *worker, struct start *start)
 {
 	struct wk_probe probe;
@@ -332,6 +356,9 @@ static void start_renderer(struct wk_worker *worker, struct start *start)
 	}
 	if (started & WK_VIRGL) {
 		tell(start, VIRGL, "%s", gl_name());
+	}
+	if (started & WK_DRM) {
+		tell_native(start);
 	}
 	tell_failed(start, started);
 	worker->flags = started;

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -128,8 +129,18 @@ TEST(start_with_native_contexts)
 	gpu_rig_start(&rig, WK_DRM);
 	CHECK_INT(rig.ready.flags, WK_DRM);
 	CHECK_INT(rig.capset_bytes[VDRM_CAPSET_ID], 592);
+	CHECK_STR(rig.ready.text[2], "a driver of type 25458");
 	CHECK_INT(rig.capset_bytes[4], 0);
 	CHECK_INT(gpu_rig_context(&rig, CTX_ID, 4), -EINVAL);
+	gpu_rig_end(&rig);
+}
+
+TEST(start_with_a_driver_that_is_known)
+{
+	struct gpu_rig rig;
+	CHECK_INT(setenv("VDRM_DOUBLE", "asahi", 1), 0);
+	gpu_rig_start(&rig, WK_DRM);
+	CHECK_STR(rig.ready.text[2], "asahi 1.0");
 	gpu_rig_end(&rig);
 }
 
