@@ -136,16 +136,18 @@ def test_native_modifier(rig):
     compositor.process.expect("window gone")
 
 
-def test_weston(rig):
-    """A compositor that does not know the GPU's modifier says so, and gets rows."""
-    compositor = pixels.Weston(rig, renderer="gl")
+@pytest.mark.parametrize("renderer", ["gl", "pixman"])
+def test_weston(rig, renderer):
+    """A compositor that does not know the GPU's modifier says so, and gets rows; one without dma-bufs gets
+    them as well."""
+    compositor = pixels.Weston(rig, renderer=renderer)
     empty = compositor.screenshot()
     bridge = rig.bridge(compositor)
     files = open_files(rig, bridge)
     process = start(rig, bridge, pixels.SIZE, frames=2)
     process.expect("modifier 0")
     process.expect("frame 2")
-    pixels.wait_same(compositor, process, picture(2, pixels.SIZE), "vm-vdrm-weston")
+    pixels.wait_same(compositor, process, picture(2, pixels.SIZE), f"vm-vdrm-weston-{renderer}")
     end(rig, bridge, process, files)
     lab.wait_until(lambda: compositor.screenshot() == empty, "the empty desktop")
 
