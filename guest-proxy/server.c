@@ -42,6 +42,15 @@ static int handle_retry(void *data)
 	return 0;
 }
 
+/* No new program for now: one that leaves, or time, may change that. */
+static void hold_new(struct gp_server *server, int err)
+{
+	br_log_peer(BR_LOG_WARN,
+		    "guest: a program has to wait: %s (raise the limit of open files, ulimit -n)",
+		    strerror(err));
+	set_paused(server, true);
+}
+
 static int handle_connection(int fd, uint32_t mask, void *data)
 {
 	struct gp_listener *listener = data;
@@ -52,14 +61,14 @@ static int handle_connection(int fd, uint32_t mask, void *data)
 		set_paused(server, true);
 		return 0;
 	}
+	if (!br_fd_has_reserve(fd)) {
+		hold_new(server, EMFILE);
+		return 0;
+	}
 	int sock_fd = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (sock_fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-			br_log_peer(BR_LOG_WARN,
-				    "guest: a program has to wait: %s (raise the limit of open "
-				    "files, ulimit -n)",
-				    strerror(errno));
-			set_paused(server, true);
+			hold_new(server, errno);
 		}
 		return 0;
 	}

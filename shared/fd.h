@@ -9,7 +9,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <unistd.h>
+
+#include "limits.h"
 
 /** Close *fd if it is open, and set it to -1. Preserves errno. */
 static inline void br_fd_clear(int *fd)
@@ -35,6 +38,22 @@ static inline int br_fd_dup(int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return copy < 0 ? -errno : copy;
+}
+
+/** Tell whether BR_RESERVED_FDS more files can be opened, by trying; fd: any that is open. For
+ * deciding on new clients: those that there are need some for what they send. */
+static inline bool br_fd_has_reserve(int fd)
+{
+	int copies[BR_RESERVED_FDS];
+	size_t n = 0;
+	while (n < BR_RESERVED_FDS && (copies[n] = br_fd_dup(fd)) >= 0) {
+		n++;
+	}
+	bool all = n == BR_RESERVED_FDS;
+	while (n > 0) {
+		br_fd_clear(&copies[--n]);
+	}
+	return all;
 }
 
 /** Switch O_NONBLOCK on. Returns 0 or -errno. */

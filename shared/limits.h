@@ -8,6 +8,7 @@
 
 /* Wayland connections */
 #define BR_LIMIT_CLIENTS 512		     /* clients of one proxy; contexts of one device */
+#define BR_RESERVED_FDS 32		     /* of each program: not for new clients */
 #define BR_LIMIT_OBJECTS 65536		     /* live and zombie objects of one client */
 #define BR_LIMIT_MSG_BYTES 65532	     /* one Wayland message: its size field has 16 bits */
 #define BR_LIMIT_IN_BYTES (128 * 1024)	     /* read but not yet relayed, per direction */

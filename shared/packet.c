@@ -31,7 +31,6 @@ int br_packet_receive(int sock_fd, void *bytes, size_t size, int fds[SK_MAX_FDS]
 		while (*ret_n_fds > 0) {
 			br_fd_clear(&fds[--*ret_n_fds]);
 		}
-		return -EMSGSIZE;
 	}
-	return (int)n;
+	return flags & MSG_TRUNC ? -EMSGSIZE : (int)n;
 }

@@ -17,8 +17,9 @@ int br_packet_send(int sock_fd, const struct iovec *iov, size_t n_iov, const int
 		   size_t n_fds);
 
 /** Receive one packet into bytes, and its fds (CLOEXEC), owned by the caller.
- * Returns its size in bytes; 0 the peer closed; -EAGAIN there is none; -EMSGSIZE it or its fds did not
- * fit (all closed); else -errno. *ret_n_fds is set in any case. */
+ * Returns its size in bytes; 0 the peer closed; -EAGAIN there is none; -EMSGSIZE it did not fit; else
+ * -errno. *ret_n_fds is set in any case: to 0 if not all fds could be opened, so that what lacks them
+ * fails and not the connection. */
 int br_packet_receive(int sock_fd, void *bytes, size_t size, int fds[SK_MAX_FDS],
 		      size_t *ret_n_fds);
 

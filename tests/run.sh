@@ -4,7 +4,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$here")
-all_suites="unit golden integration vm vdrm fuzz bench"
+all_suites="unit golden integration fault vm vdrm fuzz bench"
 
 usage() {
 	cat <<-USAGE
@@ -15,6 +15,8 @@ usage() {
 	  unit, golden   C and scanner tests, in the plain build and under ASan and UBSan
 	  integration    real programs on headless compositors; the bridge under ASan and UBSan, and the
 	                 tests that measure memory once more in the plain build
+	  fault          limits, deaths and stand-stills, in the sanitized build; what a sanitizer can't
+	                 bear, in the plain build
 	  vm             the bridge under ASan and UBSan between a virtual machine (QEMU with the
 	                 environment's kernel; under KVM where that works) and headless compositors
 	  vdrm           native contexts of virglrenderer itself, on a fake GPU, in a virtual machine; skipped
@@ -108,6 +110,14 @@ integration() {
 		--junitxml="$results/$name.xml" "$@" ${CAUSEWAY_PYTEST:-} tests/integration
 }
 
+fault() {
+	local dir=$1 name=$2
+	shift 2
+	# shellcheck disable=SC2086 # words of the user's own
+	CAUSEWAY_BUILD=$checkout/$dir python3 -m pytest -p no:cacheprovider -q -rs --timeout 120 \
+		--junitxml="$results/$name.xml" "$@" ${CAUSEWAY_PYTEST:-} tests/fault
+}
+
 vm() {
 	# shellcheck disable=SC2086 # words of the user's own
 	CAUSEWAY_BUILD=$checkout/build-asan python3 -m pytest -p no:cacheprovider -q -rs --timeout 240 \
@@ -143,13 +153,16 @@ wanted golden && suite_args+=(--suite golden)
 if build build && [ ${#suite_args[@]} -gt 0 ]; then
 	step "unit and golden" meson_tests build unit-plain "${suite_args[@]}"
 fi
-if wanted unit || wanted golden || wanted integration || wanted vm; then
+if wanted unit || wanted golden || wanted integration || wanted fault || wanted vm; then
 	if build build-asan "${sanitizers[@]}"; then
 		if [ ${#suite_args[@]} -gt 0 ]; then
 			step "unit and golden, sanitized" meson_tests build-asan unit-asan "${suite_args[@]}" -t 3
 		fi
 		if wanted integration; then
 			step "integration, sanitized" integration build-asan integration-asan
+		fi
+		if wanted fault; then
+			step "fault, sanitized" fault build-asan fault-asan -m "not plain"
 		fi
 		if wanted vm; then
 			step "vm" vm

@@ -35,6 +35,7 @@ struct hr_client {
 	bool requests_stalled;		/* the context may be waiting for requests_drained */
 	bool hung_up;			/* the compositor sends nothing more */
 	bool write_failed;		/* the compositor takes nothing more */
+	bool refused;			/* it has no connection, only a reason why */
 	bool closed;			/* events->closed was called */
 	/* Callbacks run inside run(), and may call back in or destroy the client. */
 	bool running, again, dead;
@@ -270,14 +271,27 @@ static void handle_connected(struct hr_upstream_wait *wait, int fd)
 	run(client);
 }
 
+/* True if there is no room for the client: the reason waits in its relay. */
+static bool refuse(struct hr_client *client)
+{
+	if (client->host->client_count >= BR_LIMIT_CLIENTS) {
+		br_relay_client_error(client->relay, NULL, BR_ERROR_NO_MEMORY,
+				      "host: too many guest programs are connected (%d)",
+				      BR_LIMIT_CLIENTS);
+	} else if (!br_fd_has_reserve(wl_event_loop_get_fd(client->host->loop))) {
+		br_relay_client_error(client->relay, NULL, BR_ERROR_NO_MEMORY,
+				      "host: too many open files: raise causeway-host's limit "
+				      "(ulimit -n)");
+	} else {
+		return false;
+	}
+	client->refused = true;
+	return true;
+}
+
 int hr_client_create(struct hr_host *host, const struct hr_client_events *events, void *data,
 		     struct hr_client **ret_client)
 {
-	if (host->client_count >= BR_LIMIT_CLIENTS) {
-		br_log_peer(BR_LOG_WARN, "host: more than %d guest programs: one is refused",
-			    BR_LIMIT_CLIENTS);
-		return -EMFILE;
-	}
 	struct hr_client *client = calloc(1, sizeof(*client));
 	if (client == NULL) {
 		return -ENOMEM;
@@ -301,6 +315,10 @@ int hr_client_create(struct hr_host *host, const struct hr_client_events *events
 	if (client->relay == NULL) {
 		free(client);
 		return -ENOMEM;
+	}
+	if (refuse(client)) {
+		*ret_client = client;
+		return 0;
 	}
 	host->client_count++;
 	int fd = hr_upstream_connect(host->upstream, &client->wait);
@@ -335,7 +353,7 @@ void hr_client_destroy(struct hr_client *client)
 	br_relay_destroy(client->relay);
 	client->relay = NULL;
 	hr_hook_state_finish(&client->hooks);
-	client->host->client_count--;
+	client->host->client_count -= client->refused ? 0 : 1;
 	if (!client->running) {
 		free(client);
 	}

@@ -28,7 +28,9 @@ struct hr_client_events {
 };
 
 /** Connect a new guest program to the compositor. *ret_client is owned by the caller.
- * Returns 0; -ECONNREFUSED or -ENOENT there is no compositor; -EMFILE limit; else -errno (logged). */
+ * Where there is no room, that is a client that has ended, with a wl_display.error that says why:
+ * events tell after the first hr_client_dispatch(). Returns 0; -ECONNREFUSED or -ENOENT there is no
+ * compositor; else -errno (logged). */
 int hr_client_create(struct hr_host *host, const struct hr_client_events *events, void *data,
 		     struct hr_client **ret_client);
 

@@ -216,6 +216,9 @@ static int connect_client(struct hr_wl_context *context)
 	if (in->max_handles < BR_LIMIT_OUT_FDS) {
 		in->max_handles = BR_LIMIT_OUT_FDS;
 	}
+	if (br_relay_failed(hr_client_relay(context->client))) {
+		hr_client_dispatch(context->client); /* it was refused: pass the reason on */
+	}
 	return 0;
 }
 

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -93,6 +94,14 @@ def wait_until(ready, what, deadline=None):
             text = what() if callable(what) else what
             raise AssertionError(f"deadline: waited for {text}; last: {value!r}")
         time.sleep(0.01)
+
+
+def limiter(limits):
+    """What a child does to start with these limits; None if there are none."""
+    def limit():
+        for which, hard in limits.items():
+            resource.setrlimit(which, (hard, hard))
+    return limit if limits else None
 
 
 class Process:
@@ -315,8 +324,11 @@ class Sway:
 class Bridge:
     """causeway-host and causeway-guest between a compositor and the guest's socket."""
 
-    def __init__(self, rig, compositor, guest_args=(), host_args=(), kind=None):
+    def __init__(self, rig, compositor, guest_args=(), host_args=(), kind=None, guest_limits=None,
+                 host_limits=None):
+        """..._limits: {resource.RLIMIT_...: hard limit} that the program starts with."""
         self.rig = rig
+        self.guest_limits, self.host_limits = guest_limits, host_limits
         self.kind = kind or BRIDGE
         number = rig.number()
         self.socket = str(rig.dir / f"host-{number}.sock")
@@ -337,7 +349,7 @@ class Bridge:
             argv = [program("causeway-host"), "--socket", self.socket, "--app-id-prefix", "",
                     "--title-mark", "", *self.host_args]
         env = dict(self.rig.env, WAYLAND_DISPLAY=self.compositor.display)
-        self.host = self.rig.start(argv, env)
+        self.host = self.rig.start(argv, env, preexec_fn=limiter(self.host_limits))
         self._wait_socket(self.socket, self.host)
 
     def start_guest(self):
@@ -349,7 +361,7 @@ class Bridge:
                     self.display, *self.guest_args]
         env = dict(self.rig.env)
         env.pop("WAYLAND_DISPLAY", None)
-        self.guest = self.rig.start(argv, env)
+        self.guest = self.rig.start(argv, env, preexec_fn=limiter(self.guest_limits))
         self._wait_socket(str(self.rig.dir / self.display), self.guest)
 
     @staticmethod

@@ -84,6 +84,12 @@ struct br_stream *br_relay_output(struct br_relay *relay, enum br_dir dir)
 	return &((struct hr_client *)relay)->out;
 }
 
+bool br_relay_failed(const struct br_relay *relay)
+{
+	(void)relay;
+	return false;
+}
+
 bool br_relay_congested(struct br_relay *relay, enum br_dir dir)
 {
 	(void)dir;

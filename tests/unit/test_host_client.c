@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -479,5 +480,47 @@ TEST(the_channel_can_fail_it)
 	connect_client(&f);
 	hr_client_fail(f.client, "a bad command");
 	check_error(&f, 1, 3, "a bad command");
+	tear_down(&f);
+}
+
+/* Such a client is told why, and counts for nothing. */
+static void check_refused(struct fixture *f, const char *why)
+{
+	uint32_t clients = f->host.client_count, object;
+	struct message m;
+	CHECK_INT(hr_client_create(&f->host, &fixture_events, f, &f->client), 0);
+	hr_client_dispatch(f->client);
+	CHECK_INT(f->closed, 1);
+	CHECK_INT(take(guest_in(f), &object, &m), BR_EVT_WL_DISPLAY_ERROR);
+	CHECK_INT(object, 1);
+	CHECK_INT(m.words[1], 2); /* no_memory */
+	CHECK(strstr((char *)&m.words[3], why) != NULL);
+	hr_client_destroy(f->client);
+	f->client = NULL;
+	f->closed = 0;
+	CHECK_INT(f->host.client_count, clients);
+}
+
+TEST(clients_over_the_limit_are_told)
+{
+	struct fixture f;
+	set_up(&f);
+	f.host.client_count = BR_LIMIT_CLIENTS;
+	check_refused(&f, "too many guest programs");
+	f.host.client_count = 0;
+	tear_down(&f);
+}
+
+TEST(the_last_files_are_not_for_new_clients)
+{
+	struct fixture f;
+	struct rlimit limit, few;
+	set_up(&f);
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	few = limit;
+	few.rlim_cur = test_count_fds() + BR_RESERVED_FDS / 2;
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+	check_refused(&f, "ulimit -n");
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	tear_down(&f);
 }

@@ -206,3 +206,20 @@ TEST(errors_of_the_socket_are_told)
 	CHECK_INT(rig.box.bytes, 0);
 	finish(&rig);
 }
+
+TEST(packet_that_lost_its_fds_is_still_one)
+{
+	struct rig rig;
+	struct rlimit limit, none;
+	start(&rig, 10000);
+	CHECK_INT(put(&rig, rig.ends[0]), 0);
+	CHECK_INT(put(&rig, rig.ends[0]), 0);
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 4; /* all of them are open */
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &none), 0);
+	CHECK(get(&rig, 0));
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	CHECK(get(&rig, 1));
+	finish(&rig);
+}
