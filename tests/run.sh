@@ -172,6 +172,9 @@ fi
 if wanted integration && [ -x build/host-renderer/causeway-host ]; then
 	step "integration, memory" integration build integration-memory -m memory
 fi
+if wanted fault && [ -x build/host-renderer/causeway-host ]; then
+	step "fault, plain" fault build fault-plain -m plain
+fi
 if wanted vdrm && [ -x build/host-renderer/causeway-host ]; then
 	step "vdrm" vdrm
 fi

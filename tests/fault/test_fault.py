@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What the programs do when something runs out, dies or stands still."""
 import os
-import random
+import pathlib
 import re
 import resource
 import signal
+import socket
 import threading
 import time
 
@@ -17,7 +18,6 @@ pytestmark = pytest.mark.timeout(120)
 SIZE = (640, 480)
 MIB = 1024  # KiB
 CLIENT_LIMIT = 512  # BR_LIMIT_CLIENTS
-SEED = int(os.environ.get("CAUSEWAY_TEST_SEED", "3"))
 
 
 class Yard:
@@ -196,3 +196,222 @@ def second_guest(rig, bridge):
     other.__dict__.update(bridge.__dict__, display=f"guest-{rig.number()}")
     other.start_guest()
     return other
+
+
+# Something dies or stands still
+
+class Load:
+    """Programs that keep the bridge busy in both directions, each in a thread of its own."""
+
+    def __init__(self, yard, bridge=None, count=6):
+        self.stopping = threading.Event()
+        self.rounds = [0] * count
+        self.clients = [yard.connect(bridge).start() for _ in range(count)]
+        self.threads = [threading.Thread(target=self._run, args=(i,), daemon=True)
+                        for i in range(count)]
+        for thread in self.threads:
+            thread.start()
+        lab.wait_until(lambda: min(self.rounds) > 3, "the load to get going")
+
+    def _run(self, which):
+        client = self.clients[which]
+        compositor = client.bind("wl_compositor", 4)
+        try:
+            while not self.stopping.is_set():
+                # Enough that some of it is on its way at any time.
+                parts = []
+                for _ in range(200):
+                    surface, callback = client.new(), client.new()
+                    parts.append(wire.message(compositor, 0, wire.u32(surface)) +
+                                 wire.message(surface, 6) + wire.message(surface, 0) +
+                                 wire.message(1, 0, wire.u32(callback)))
+                client.send(b"".join(parts))
+                # Its id is free again: then all are.
+                while (1, 1, wire.u32(callback)) not in client.events:
+                    if not client.read(0.1) and self.stopping.is_set():
+                        return
+                client.events.clear()
+                client.done.clear()
+                client.next_id = compositor + 1
+                self.rounds[which] += 1
+        except (wire.Lost, socket.timeout, OSError):
+            pass
+
+    def moves(self):
+        """Wait until each of them has had an answer to something new."""
+        before = list(self.rounds)
+        lab.wait_until(lambda: all(now > was + 1 for now, was in zip(self.rounds, before)),
+                       lambda: f"the load to go on: {before}, {self.rounds}")
+
+    def ended(self):
+        """Wait until all have been disconnected. Returns their errors."""
+        for thread in self.threads:
+            thread.join(lab.DEADLINE)
+            assert not thread.is_alive(), "deadline: waited for a program to be disconnected"
+        return [client.error for client in self.clients]
+
+    def stop(self):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(lab.DEADLINE)
+            assert not thread.is_alive(), "deadline: waited for the load to end"
+        for client in self.clients:
+            client.close()
+
+
+class Neighbour:
+    """Another guest with a host of its own on the same compositor, or on another one."""
+
+    def __init__(self, rig, sway):
+        self.sway = sway
+        self.bridge = rig.bridge(sway)
+        self.window = rig.probe(self.bridge.display, "neighbour", window=True)
+        self.color = 0x102030
+
+    def paint(self):
+        self.color = (self.color * 7 + 0x010203) & 0xffffff
+        text = f"{self.color:06x}"
+        self.window.ask(f"color {text}", f"painted {text}")
+        self.sway.wait_colors({"neighbour": text})
+
+
+def stopped(process):
+    """Stop a process, and wait until it has."""
+    process.popen.send_signal(signal.SIGSTOP)
+    lab.wait_until(lambda: pathlib.Path(f"/proc/{process.pid}/stat").read_text()
+                   .rsplit(")", 1)[1].split()[0] == "T", f"{process.name} to stop")
+
+
+def go_on(process):
+    process.popen.send_signal(signal.SIGCONT)
+
+
+def test_host_is_killed(rig):
+    """Its programs learn it at once; the proxy, and others' windows, live on."""
+    yard = Yard(rig)
+    neighbour = Neighbour(rig, yard.sway)
+    fds = lab.counts(yard.bridge.guest)[0]
+    load = Load(yard)
+    yard.bridge.host.popen.send_signal(signal.SIGKILL)
+    assert yard.bridge.host.wait() == -signal.SIGKILL
+    load.ended()
+    yard.bystander.expect("closed .*")
+    yard.bridge.guest.expect_error("the connection to the host is lost: .*; the next program makes")
+    # Whoever comes meanwhile is told what to do.
+    late = yard.connect()
+    assert late.end() is not None and "start causeway-host" in late.error[2], late.error
+    neighbour.paint()
+    load.stop()
+    yard.bridge.start_host()
+    yard.new_bystander()
+    neighbour.paint()
+    late.close()
+    lab.wait_until(lambda: lab.counts(yard.bridge.guest)[0] == fds,
+                   lambda: f"fds of the proxy: {fds}, {lab.counts(yard.bridge.guest)[0]}")
+    yard.alive()
+
+
+def test_host_stands_still(rig):
+    """Programs wait, and lose nothing; new ones are told after a time, and served again later."""
+    yard = Yard(rig)
+    neighbour = Neighbour(rig, yard.sway)
+    load = Load(yard)
+    stopped(yard.bridge.host)
+    yard.bystander.send("color abcdef")
+    early = yard.connect()
+    assert early.new() == 2
+    early.send(wire.message(1, 1, wire.u32(2)))
+    used = ticks(yard.bridge.guest)
+    neighbour.paint()
+    began = time.monotonic()
+    # Its channel was asked for, and never opened.
+    assert early.end() is not None
+    assert "not answered within 10 seconds" in early.error[2], early.error
+    assert time.monotonic() - began < 20
+    assert ticks(yard.bridge.guest) - used < 2, "the proxy was busy with waiting"
+    neighbour.paint()
+    yard.alive()
+    go_on(yard.bridge.host)
+    yard.bystander.expect("painted abcdef")
+    yard.paint()
+    load.moves()
+    load.stop()
+    early.close()
+    yard.connect().start().sync()
+    yard.alive()
+
+
+def test_host_stands_still_from_the_start(rig):
+    """A proxy whose host takes the connection, and nothing more."""
+    yard = Yard(rig)
+    stopped(yard.bridge.host)
+    lone = second_guest(rig, yard.bridge)
+    clients = [yard.connect(lone) for _ in range(3)]
+    for client in clients:
+        assert client.end() is not None
+        assert "not answered within 10 seconds" in client.error[2], client.error
+        client.close()
+    lone.guest.expect_error("the connection to the host is lost: .* not answered within 10 seconds")
+    go_on(yard.bridge.host)
+    yard.connect(lone).start().sync()
+    assert lone.guest.stop() == 0
+    yard.paint()
+    yard.alive()
+
+
+def test_compositor_stands_still(rig):
+    """What waits for it is bounded, and goes on where it stopped. Another compositor's windows live."""
+    yard = Yard(rig)
+    other = rig.sway(size=SIZE)
+    neighbour = Neighbour(rig, other)
+    load = Load(yard)
+    stopped(yard.sway.process)
+    yard.bystander.send("color fedcba")
+    rounds = None
+    while rounds != load.rounds:  # until all of them wait
+        rounds = list(load.rounds)
+        neighbour.paint()
+    before = [(ticks(p), lab.counts(p)[1]) for p in yard.bridge.processes()]
+    late = Asker(yard)
+    for _ in range(10):
+        neighbour.paint()
+    for process, (used, memory) in zip(yard.bridge.processes(), before):
+        assert ticks(process) - used < 1, f"{process.name} was busy with waiting"
+        assert lab.counts(process)[1] - memory < 16 * MIB, f"{process.name} grew"
+    yard.alive()
+    assert late.look() is None
+    go_on(yard.sway.process)
+    yard.bystander.expect("painted fedcba")
+    lab.wait_until(lambda: late.look() == "served", "the program that came meanwhile")
+    yard.paint()
+    load.moves()
+    load.stop()
+    yard.alive()
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("which", ["guest", "host"])
+def test_memory_runs_out(rig, which):
+    """A pool that can't be mapped costs its own program."""
+    limits = {f"{which}_limits": {resource.RLIMIT_AS: 400 << 20}}
+    yard = Yard(rig, guest_args=["--shm", "mirror"], **limits)
+    start = yard.fds()
+    size = 700 << 20
+    for _ in range(3):
+        client = yard.connect().start()
+        shm = client.bind("wl_shm")
+        fd = os.memfd_create("pool")
+        os.ftruncate(fd, size)
+        pool, buffer = client.new(), client.new()
+        client.send(wire.message(shm, 0, wire.u32(pool, size)) +
+                    wire.message(pool, 0, wire.u32(buffer, 0, 8192, 21000, 32768, 0)), [fd])
+        os.close(fd)
+        if which == "guest":
+            assert client.end() is not None, "the pool was taken"
+            assert re.search("memory|map", client.error[2]), client.error
+        else:
+            client.sync()  # the host maps no pool
+        client.close()
+        yard.paint()
+    yard.wait_fds(start)
+    yard.alive()
