@@ -394,3 +394,17 @@ void gpu_rig_wait_gone(pid_t pid)
 		wait_end(fd, "a process of the render server to end");
 	}
 }
+
+size_t gpu_rig_count_fds(const struct gpu_rig *rig)
+{
+	char path[64];
+	size_t n = 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)rig->pid);
+	DIR *dir = opendir(path);
+	CHECK(dir != NULL);
+	while (readdir(dir) != NULL) {
+		n++;
+	}
+	closedir(dir);
+	return n;
+}

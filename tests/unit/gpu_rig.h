@@ -89,4 +89,7 @@ size_t gpu_rig_processes(const struct gpu_rig *rig, const char *name, pid_t *pid
 /** Wait for the end of one of these. */
 void gpu_rig_wait_gone(pid_t pid);
 
+/** How many fds the worker has open. */
+size_t gpu_rig_count_fds(const struct gpu_rig *rig);
+
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fd.h"
 #include "gpu_images.h"
 #include "test.h"
 
@@ -310,5 +311,44 @@ TEST_WITHIN(many_resources, 60)
 	CHECK(rig.n_logs < 1000);
 	CHECK_INT(gpu_rig_resource(&rig, WK_UNREF, 0, 10099), 0);
 	CHECK_INT(gpu_rig_resource(&rig, WK_UNREF, 0, 10100), -ENOENT);
+	gpu_rig_end(&rig);
+}
+
+/* A program of each kind starts, works and ends. */
+static void come_and_go(struct gpu_rig *rig)
+{
+	struct wk_create_3d create = gpu_image_request(7);
+	int BR_CLEANUP_FD fd = -1;
+	CHECK_INT(gpu_rig_context(rig, 1, CAPSET_VIRGL2), 0);
+	CHECK_INT(gpu_rig_context(rig, 2, CAPSET_VENUS), 0);
+	CHECK_INT(gpu_rig_ask(rig, &create, sizeof(create), -1), 0);
+	CHECK_INT(gpu_attach_backing(rig, 7), 0);
+	CHECK_INT(gpu_rig_resource(rig, WK_ATTACH, 1, 7), 0);
+	gpu_clear_blue(rig, 1, 7);
+	CHECK_INT(gpu_create_ring(rig, 2, 8), 0);
+	CHECK_INT(gpu_rig_resource(rig, WK_ATTACH, 2, 8), 0);
+	CHECK_INT(gpu_rig_export(rig, 8, &fd).err, 0);
+	rig->n_fences = 0;
+	gpu_rig_fence(rig, 1, 0, 1);
+	gpu_rig_fence(rig, 2, 0, 2);
+	for (uint32_t id = 1; id <= 2; id++) {
+		struct wk_header destroy = {.type = WK_CONTEXT_DESTROY, .ctx_id = id};
+		CHECK_INT(gpu_rig_ask(rig, &destroy, sizeof(destroy), -1), 0);
+		CHECK_INT(gpu_rig_resource(rig, WK_UNREF, 0, 6 + id), 0);
+	}
+}
+
+TEST_WITHIN(programs_come_and_go, 60)
+{
+	struct gpu_rig rig;
+	gpu_rig_start(&rig, WK_VIRGL | WK_VENUS);
+	for (int i = 0; i < 5; i++) {
+		come_and_go(&rig);
+	}
+	size_t before = gpu_rig_count_fds(&rig);
+	for (int i = 0; i < 30; i++) {
+		come_and_go(&rig);
+	}
+	CHECK_INT(gpu_rig_count_fds(&rig), before);
 	gpu_rig_end(&rig);
 }
