@@ -262,3 +262,33 @@ TEST(virgl_image_is_exported)
 	(void)munmap(map, bytes);
 	gpu_rig_end(&rig);
 }
+
+/* Memory of another program, or of Vulkan's, becomes an image of OpenGL's. */
+TEST(virgl_draws_to_memory_of_others)
+{
+	struct gpu_rig rig;
+	const uint32_t set_type[] = {
+		VIRGL_COMMAND(VIRGL_SET_RESOURCE_TYPE, 0, 10),
+		30,
+		FORMAT_BGRA,
+		BIND_RENDER_TARGET | BIND_SAMPLER_VIEW,
+		GPU_SIDE,
+		GPU_SIDE,
+		0, /* usage */
+		0, /* modifier: linear */
+		0,
+		GPU_SIDE * 4,
+		0, /* offset */
+	};
+	uint32_t pixel;
+	start(&rig, WK_VIRGL);
+	CHECK_INT(gpu_rig_context(&rig, 1, CAPSET_VIRGL2), 0);
+	int BR_CLEANUP_FD fd = import_dmabuf(&rig, GPU_IMAGE_BYTES);
+	CHECK_INT(gpu_rig_resource(&rig, WK_ATTACH, 1, 30), 0);
+	CHECK_INT(gpu_rig_submit(&rig, 1, set_type, sizeof(set_type) / 4), 0);
+	gpu_clear_blue(&rig, 1, 30);
+	gpu_rig_fence(&rig, 1, 0, 1);
+	CHECK_INT(pread(fd, &pixel, 4, GPU_IMAGE_BYTES - 4), 4);
+	CHECK_INT(pixel, 0xff0000ff);
+	gpu_rig_end(&rig);
+}
