@@ -53,6 +53,9 @@ int hr_gpu_readback_geometry(const struct hr_resource *resource, const struct br
 	struct br_shm_geometry plain;
 	uint64_t stride = (uint64_t)image->width * PIXEL_BYTES;
 	uint32_t format = br_format_from_drm(image->format);
+	if (image->flags != 0) {
+		return -ENOTSUP;
+	}
 	if (image->width <= 0 || image->height <= 0 || stride > INT32_MAX) {
 		return -ERANGE;
 	}

@@ -17,7 +17,7 @@ struct hr_host;
 struct hr_resource;
 
 /** Say how a copy of a worker's image would lie in wl_shm: as it is, if that is possible, else as ARGB8888 or
- * XRGB8888, which the worker makes of it. Returns 0; -ERANGE the size makes no sense. */
+ * XRGB8888, which the worker makes of it. Returns 0; -ERANGE the size makes no sense; -ENOTSUP it is upside down. */
 int hr_gpu_readback_geometry(const struct hr_resource *resource, const struct br_params *params,
 			     const struct br_params_image *image,
 			     struct br_shm_geometry *ret_geometry);

@@ -19,6 +19,7 @@
 #include "fd.h"
 #include "hold.h"
 #include "hooks.h"
+#include "log.h"
 #include "wire.h"
 
 /* Data of a wl_buffer. */
@@ -45,9 +46,12 @@ static void copied_destroy(struct br_relay *relay, struct br_object *object)
 	struct hr_hook_state *state = hr_hook_state(relay);
 	struct copied *copied = object->data;
 	br_surfaces_forget(&state->surfaces, &copied->base, NULL);
-	if (state->copying == HR_COPY_RUNNING && state->copying_buffer == &copied->base) {
-		state->copying = HR_COPY_DONE;
-		state->wake(state);
+	if (state->copying_buffer == &copied->base) {
+		state->copying_buffer = NULL;
+		if (state->copying == HR_COPY_RUNNING) {
+			state->copying = HR_COPY_DONE;
+			state->wake(state);
+		}
 	}
 	state->n_copied--;
 	state->copied_bytes -= copied->bytes;
@@ -164,6 +168,18 @@ static int send_copy(struct br_relay *relay, struct br_object *buffer, struct br
 	return copied_send(relay, buffer, copied, &pool_fd, geometry);
 }
 
+/* A worker looks for all planes in the memory of one. */
+static bool is_one_resource(const struct br_params *params)
+{
+	for (unsigned i = 1; i < BR_MAX_PLANES; i++) {
+		if (params->planes[i].set &&
+		    params->planes[i].memory.res_id != params->planes[0].memory.res_id) {
+			return false;
+		}
+	}
+	return true;
+}
+
 struct hr_resource *hr_copy_resource_of(const struct hr_hook_state *state,
 					const struct br_handle *memory)
 {
@@ -187,7 +203,9 @@ int hr_copy_create_gpu_buffer(struct br_relay *relay, struct br_object *buffer,
 	struct hr_hook_state *state = hr_hook_state(relay);
 	struct br_shm_geometry geometry;
 	struct copied *copied;
-	int ret = hr_gpu_readback_geometry(resource, params, image, &geometry);
+	int ret = is_one_resource(params)
+			  ? hr_gpu_readback_geometry(resource, params, image, &geometry)
+			  : -ENOTSUP;
 	if (ret == 0 && !br_own_shm_has_format(&state->own_shm, geometry.format)) {
 		ret = -ENOTSUP;
 	}
@@ -224,6 +242,15 @@ static void handle_copied(void *data, int err)
 	state->wake(state);
 }
 
+void hr_copy_failed(struct br_relay *relay, struct br_copied *copied, int err)
+{
+	br_log_peer(BR_LOG_WARN, "host: client=%u: a frame can't be read back: %s",
+		    br_relay_client_number(relay), strerror(-err));
+	if (copied != NULL) {
+		copied->whole = true;
+	}
+}
+
 enum br_verdict hr_copy_update(struct br_relay *relay, struct br_copied *base)
 {
 	struct hr_hook_state *state = hr_hook_state(relay);
@@ -246,9 +273,8 @@ enum br_verdict hr_copy_update(struct br_relay *relay, struct br_copied *base)
 	int ret = copied->gpu_readback != NULL ? hr_gpu_readback_ask(copied->gpu_readback, &ask)
 					       : hr_readback_ask(copied->readback, &ask);
 	if (ret < 0) {
-		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY,
-				      "host: a buffer can't be read: %s", strerror(-ret));
-		return BR_DROP;
+		hr_copy_failed(relay, base, ret);
+		return BR_FORWARD;
 	}
 	state->copying = HR_COPY_RUNNING;
 	state->copying_buffer = base;

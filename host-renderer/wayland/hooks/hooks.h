@@ -53,7 +53,7 @@ struct hr_hook_state {
 	uint32_t n_copied;     /* buffers */
 	uint64_t copied_bytes; /* of their copies */
 	enum hr_copying copying;
-	const struct br_copied *copying_buffer;
+	struct br_copied *copying_buffer; /* may be NULL: it is gone */
 	int copy_error;
 };
 
@@ -106,6 +106,10 @@ struct br_copied *hr_copied_of(const struct br_object *object);
 
 /** Bring a copy up to date. As the verdict of the message that waits for it. */
 enum br_verdict hr_copy_update(struct br_relay *relay, struct br_copied *copied);
+
+/** Say that a copy failed. What it had before stays on the screen: a worker of the GPU that ended costs its
+ * programs no window. copied: may be NULL. */
+void hr_copy_failed(struct br_relay *relay, struct br_copied *copied, int err);
 
 /** Whether a wl_buffer is a dma-buf that the compositor has imported; object may be NULL. */
 bool hr_dmabuf_is_native(const struct br_object *object);

@@ -2,8 +2,6 @@
  *
  * wl_surface and wp_viewport, as far as copied buffers need them (copy.c), and as frames are counted.
  */
-#include <string.h>
-
 #include "../host.h"
 #include "br-tables.h"
 #include "hooks.h"
@@ -113,14 +111,11 @@ enum br_verdict hr_hook_wp_viewport_set_destination(
 static enum br_verdict end_copy(struct br_relay *relay)
 {
 	struct hr_hook_state *state = hr_hook_state(relay);
+	if (state->copy_error < 0) {
+		hr_copy_failed(relay, state->copying_buffer, state->copy_error);
+	}
 	state->copying = HR_COPY_NONE;
 	state->copying_buffer = NULL;
-	if (state->copy_error < 0) {
-		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY,
-				      "host: a buffer can't be read: %s",
-				      strerror(-state->copy_error));
-		return BR_DROP;
-	}
 	return BR_FORWARD;
 }
 
