@@ -192,7 +192,7 @@ def test_a_worker_is_killed(rig):
     check_end(rig, bridge, files)
 
 
-@pytest.mark.parametrize("what", ["private", "junk", "import"])
+@pytest.mark.parametrize("what", ["private", "junk", "import", "wrong", "many"])
 def test_odd(rig, what):
     done = rig.vm.run([lab.program("vdrm-odd"), what])
     assert (done.returncode, done.stdout) == (0, "good\n"), done

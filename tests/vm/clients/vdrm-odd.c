@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * vdrm-odd private | junk | import
+ * vdrm-odd private | junk | import | wrong | many
  *
  * What native contexts don't meet every day, with the test double's GPU. private: memory that nobody but the
  * GPU may have can be drawn in, not mapped. junk: commands that are none do no harm. import: one context's
- * image is drawn in by another's queue. Says "good", or what was not.
+ * image is drawn in by another's queue. wrong: blobs of nothing, and of the wrong size. many: 10,000 blobs. Says
+ * "good", or what was not.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -54,6 +55,45 @@ static void check_alive(struct vdrm *vdrm)
 	vdrm_make_image(vdrm, SIDE, SIDE, true, &image);
 	fill(vdrm, image.object.res_id);
 	expect(last_pixel(&image) == COLOR, "the GPU draws no more");
+}
+
+/* Memory, and a blob of it that need not fit. Returns its handle; 0: the kernel would not. */
+static uint32_t make_blob(struct vdrm *vdrm, uint64_t object_size, uint64_t blob_id, uint64_t size,
+			  uint32_t flags)
+{
+	struct crayon_gem_new gem_new = {
+		.hdr = {.cmd = CRAYON_GEM_NEW, .len = sizeof(gem_new), .seqno = ++vdrm->seqno},
+		.blob_id = blob_id,
+		.size = object_size,
+	};
+	struct drm_virtgpu_resource_create_blob create = {
+		.blob_mem = VIRTGPU_BLOB_MEM_HOST3D,
+		.blob_flags = flags,
+		.size = size,
+		.blob_id = blob_id,
+		.cmd = (uintptr_t)&gem_new,
+		.cmd_size = object_size > 0 ? sizeof(gem_new) : 0,
+	};
+	int ret = drmIoctl(vdrm->fd, DRM_IOCTL_VIRTGPU_RESOURCE_CREATE_BLOB, &create);
+	return ret == 0 ? create.bo_handle : 0;
+}
+
+static void try_wrong(struct vdrm *vdrm)
+{
+	const uint32_t flags = VIRTGPU_BLOB_FLAG_USE_MAPPABLE;
+	(void)make_blob(vdrm, 0, 4711, 4096, flags);		 /* of nothing */
+	(void)make_blob(vdrm, 4096, 5000, 1 << 20, flags);	 /* too large */
+	(void)make_blob(vdrm, 4096, 5000, 4096, flags);		 /* a number that is in use */
+	(void)make_blob(vdrm, 0, 0, 4096, flags);		 /* another shared memory */
+	(void)make_blob(vdrm, UINT64_C(1) << 50, 6000, 4096, 0); /* more than there is */
+	(void)make_blob(vdrm, 4096, 7000, UINT64_C(1) << 40, 0);
+}
+
+static void try_many(struct vdrm *vdrm)
+{
+	for (uint32_t i = 0; i < 10000; i++) {
+		expect(make_blob(vdrm, 4096, ++vdrm->n_blobs, 4096, 0) != 0, "no more blobs");
+	}
 }
 
 static void try_private(struct vdrm *vdrm)
@@ -125,6 +165,10 @@ int main(int argc, char **argv)
 		try_private(&vdrm);
 	} else if (strcmp(what, "junk") == 0) {
 		try_junk(&vdrm);
+	} else if (strcmp(what, "wrong") == 0) {
+		try_wrong(&vdrm);
+	} else if (strcmp(what, "many") == 0) {
+		try_many(&vdrm);
 	} else {
 		try_import(&vdrm);
 	}
