@@ -51,16 +51,21 @@ int node_open(void)
 	die("no render node with the cross-domain capset");
 }
 
-int node_init_context(int fd, uint32_t n_rings, uint64_t poll_mask)
+int node_init_context_of(int fd, uint32_t capset_id, uint32_t n_rings, uint64_t poll_mask)
 {
 	struct drm_virtgpu_context_set_param params[] = {
-		{VIRTGPU_CONTEXT_PARAM_CAPSET_ID, XD_CAPSET_ID},
+		{VIRTGPU_CONTEXT_PARAM_CAPSET_ID, capset_id},
 		{VIRTGPU_CONTEXT_PARAM_NUM_RINGS, n_rings},
 		{VIRTGPU_CONTEXT_PARAM_POLL_RINGS_MASK, poll_mask},
 	};
 	struct drm_virtgpu_context_init init = {.num_params = poll_mask ? 3 : 2,
 						.ctx_set_params = (uintptr_t)params};
 	return drmIoctl(fd, DRM_IOCTL_VIRTGPU_CONTEXT_INIT, &init) < 0 ? -errno : 0;
+}
+
+int node_init_context(int fd, uint32_t n_rings, uint64_t poll_mask)
+{
+	return node_init_context_of(fd, XD_CAPSET_ID, n_rings, poll_mask);
 }
 
 int node_make_object(int fd, uint32_t mem, uint64_t blob_id, uint64_t size, struct object *ret)

@@ -34,6 +34,9 @@ int node_open(void);
 /** Make the fd's context, with n_rings rings of which poll_mask tell by events. Returns 0 or -errno. */
 int node_init_context(int fd, uint32_t n_rings, uint64_t poll_mask);
 
+/** The same for another capset. */
+int node_init_context_of(int fd, uint32_t capset_id, uint32_t n_rings, uint64_t poll_mask);
+
 /** Make and map a blob that the caller frees with node_free_object(). Returns 0 or -errno. */
 int node_make_object(int fd, uint32_t mem, uint64_t blob_id, uint64_t size, struct object *ret);
 
