@@ -49,6 +49,7 @@
 
 /* vhost-user */
 #define BR_LIMIT_WINDOW_BYTES (8ull << 30)   /* host-visible window */
+#define BR_LIMIT_WINDOW_MAPS 8192	     /* in it; KVM has 32,764 slots for all of a machine */
 #define BR_LIMIT_ARENA_BYTES (1ull << 30)    /* of one file: wl_shm counts in 31 bits */
 #define BR_LIMIT_VRING_SIZE 1024	     /* descriptors of one virtqueue */
 #define BR_LIMIT_CHAIN_SEGMENTS 2048	     /* of one descriptor chain, indirect ones included */

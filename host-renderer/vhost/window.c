@@ -280,6 +280,7 @@ void hr_window_stop(struct hr_window *window)
 		due_destroy(due);
 	}
 	br_fd_clear(&window->arena_fd);
+	window->n_maps = 0;
 	if (window->taken) {
 		memset(window->taken, 0, window->bytes / PAGE * sizeof(*window->taken));
 	}
@@ -316,6 +317,7 @@ static bool is_free(const struct hr_window *window, uint64_t offset, uint64_t pa
 
 static void set_taken(struct hr_window *window, const struct hr_resource *resource, bool taken)
 {
+	window->n_maps = taken ? window->n_maps + 1 : window->n_maps - 1;
 	uint64_t first = resource->window_offset / PAGE;
 	for (uint64_t i = 0; i < pages_of(resource); i++) {
 		window->taken[first + i] = taken;
@@ -396,6 +398,11 @@ static int map_file(struct hr_window *window, struct hr_resource *resource, uint
 		.flags = VU_SHMEM_MAP_RW,
 	};
 	struct due *due;
+	if (window->n_maps >= BR_LIMIT_WINDOW_MAPS) {
+		br_log_peer(BR_LOG_WARN, "vhost: the guest maps more than %d pieces of memory",
+			    BR_LIMIT_WINDOW_MAPS);
+		return -ENOSPC;
+	}
 	int fd BR_CLEANUP_FD = file_to_show(resource);
 	int ret = fd < 0 ? fd : ask(window, DUE_MAP, &map, fd, &due);
 	if (ret < 0) {

@@ -34,11 +34,12 @@ struct hr_window {
 	struct wl_event_loop *loop; /* borrowed */
 	uint64_t bytes;		    /* 0: there is none */
 	enum hr_window_kind kind;
-	bool offered; /* the VMM has room for it */
-	bool mapped;  /* the guest sees the arena */
-	bool paused;  /* the VMM must not be asked for anything */
-	int arena_fd; /* -1 while the device is stopped */
-	bool *taken;  /* by page: a blob is there */
+	bool offered;	 /* the VMM has room for it */
+	bool mapped;	 /* the guest sees the arena */
+	bool paused;	 /* the VMM must not be asked for anything */
+	int arena_fd;	 /* -1 while the device is stopped */
+	bool *taken;	 /* by page: a blob is there */
+	uint32_t n_maps; /* blobs in it */
 	/* The back-end channel. */
 	int channel_fd; /* -1: none */
 	struct wl_event_source *source;

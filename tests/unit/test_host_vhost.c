@@ -273,6 +273,26 @@ static void test_window_each(struct front *front)
 	CHECK_EQ(front->n_shown, 0);
 }
 
+/* A guest can't use up the places that a VMM, or KVM, has for memory. */
+static void test_window_each_limit(struct front *front)
+{
+	uint8_t *ring[2];
+	uint64_t size;
+	uint32_t n = 0, last = VIRTIO_GPU_RESP_OK_MAP_INFO;
+	front_driver_start(front, true);
+	front_open(front, ring);
+	uint32_t blob_id = ask_image(front, ring[0], 1, &size);
+	while (last == VIRTIO_GPU_RESP_OK_MAP_INFO && n <= BR_LIMIT_WINDOW_MAPS) {
+		n++;
+		CHECK_EQ(create_host3d(front, 10 + n, blob_id, 4096), OK);
+		last = map_blob(front, 10 + n, (uint64_t)n * 4096);
+	}
+	CHECK_EQ(last, VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	CHECK_EQ(n, BR_LIMIT_WINDOW_MAPS + 1);
+	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 11), OK);
+	CHECK_EQ(map_blob(front, 10 + n, 4096), VIRTIO_GPU_RESP_OK_MAP_INFO);
+}
+
 /* Memory from the compositor is copied into the window. */
 static void test_item(struct front *front)
 {
@@ -759,6 +779,7 @@ int main(void)
 		FRONT_CASE(channel),
 		FRONT_CASE(window),
 		FRONT_CASE(window_each, .each = true),
+		FRONT_CASE(window_each_limit, .each = true, .window_bytes = 64u << 20),
 		FRONT_CASE(item),
 		FRONT_CASE(item, .each = true),
 		FRONT_CASE(transfer, .no_shmem = true),

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "guest.h"
+#include "limits.h"
 #include "protocol.h"
 #include "vhost.h"
 
@@ -25,7 +26,7 @@
 #define FRONT_USER_HIGH 0x7e0000000000ull
 #define FRONT_QUEUE_SIZE 64
 #define FRONT_WINDOW (1u << 20)
-#define FRONT_MAX_SHOWN 64
+#define FRONT_MAX_SHOWN (BR_LIMIT_WINDOW_MAPS + 1)
 
 /** What the front end does otherwise than QEMU 11.1. All zero: nothing. */
 struct front_quirks {
