@@ -2,6 +2,7 @@
 #include "context.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <search.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -282,9 +283,15 @@ void wk_context_lose(struct wk_worker *worker, uint32_t id)
 	if (context == NULL || context->lost) {
 		return;
 	}
+	/* The event may be about one that had this id before. */
+	struct pollfd end = {.fd = context->socket_fd};
+	if (poll(&end, 1, 0) == 0) {
+		return;
+	}
 	wk_log(worker, BR_LOG_WARN, id,
 	       "the render server's process of this context has ended: the program loses its GPU");
 	renounce(worker, context);
+	context->socket_fd = -1;
 	context->lost = true;
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fd.h"
@@ -130,6 +131,36 @@ TEST(killed_context_is_told)
 	CHECK_INT(gpu_rig_export(&rig, 10, &fd).err, 0);
 	CHECK_INT(gpu_create_ring(&rig, 1, 11), 0);
 	gpu_rig_fence(&rig, 1, 0, 2);
+	gpu_rig_end(&rig);
+}
+
+/* The end of a process is not held against another that has its context's id by then. */
+TEST(id_is_used_again_at_once)
+{
+	struct gpu_rig rig;
+	pid_t pid;
+	int status;
+	const struct wk_header destroy = {.type = WK_CONTEXT_DESTROY, .ctx_id = 2};
+	const struct wk_context_create create = {
+		.hdr = {.type = WK_CONTEXT_CREATE, .ctx_id = 2},
+		.capset_id = CAPSET_VENUS,
+		.name = "test",
+	};
+	gpu_rig_start(&rig, WK_VENUS);
+	CHECK_INT(gpu_rig_context(&rig, 2, CAPSET_VENUS), 0);
+	CHECK_INT(gpu_create_ring(&rig, 2, 10), 0);
+	CHECK_INT(gpu_rig_processes(&rig, "virgl-2-", &pid, 1), 1);
+	/* The worker gets to see all of it at once. */
+	CHECK_INT(kill(rig.pid, SIGSTOP), 0);
+	CHECK_INT(waitpid(rig.pid, &status, WUNTRACED), rig.pid);
+	gpu_rig_send(&rig, &destroy, sizeof(destroy), -1);
+	gpu_rig_send(&rig, &create, sizeof(create), -1);
+	CHECK_INT(kill(pid, SIGKILL), 0);
+	gpu_rig_wait_gone(pid);
+	CHECK_INT(kill(rig.pid, SIGCONT), 0);
+	CHECK_INT(gpu_create_ring(&rig, 2, 11), 0);
+	gpu_rig_fence(&rig, 2, 0, 1);
+	CHECK_INT(gpu_create_ring(&rig, 2, 12), 0);
 	gpu_rig_end(&rig);
 }
 
