@@ -16,6 +16,7 @@
 #include "gpu/gpu.h"
 #include "launch/vm_check.h"
 #include "sock.h"
+#include "socket/vtest.h"
 
 #define DEADLINE_MS 3000
 
@@ -211,13 +212,17 @@ static void vm_line(void *data, bool ok, bool required, const char *what, const 
 	line(data, ok, required, what, hint);
 }
 
-/* Programs in containers have GPUs of their own, or none. */
 static void check_gpu(struct check *check, const struct hr_options *options)
 {
 	if (options->gpu.flags == 0) {
 		line(check, false, false, "GPU", "--gpu none: programs draw with the CPU");
 	} else if (!hr_gpu_check(&options->gpu) && options->gpu.required) {
 		check->bad = true;
+	}
+	/* Venus is all that a container gets. */
+	if (options->socket_path != NULL && options->gpu.flags & WK_VENUS) {
+		line(check, hr_vtest_is_there(), hr_vtest_is_wanted(&options->gpu),
+		     "virgl_test_server, for containers with --gpu venus", HR_VTEST_HINT);
 	}
 }
 

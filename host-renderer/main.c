@@ -25,6 +25,7 @@
 #include "log.h"
 #include "options.h"
 #include "socket/socket.h"
+#include "socket/vtest.h"
 #include "trace.h"
 #include "vhost/vhost.h"
 #include "wayland/host.h"
@@ -33,6 +34,7 @@ struct program {
 	struct hr_options options;
 	struct hr_host host;
 	struct hr_socket *socket; /* NULL: not served */
+	struct hr_vtest *vtest;	  /* NULL: not served */
 	struct hr_vhost *vhost;	  /* NULL: not served */
 	struct hr_gpu *gpu;	  /* NULL: not looked for */
 	struct wl_event_source *signals[3];
@@ -220,6 +222,34 @@ static int start_socket(struct program *program)
 	return ret;
 }
 
+/* A container's GPU. */
+static int start_vtest(struct program *program)
+{
+	const struct hr_options *options = &program->options;
+	if (program->vhost == NULL && options->gpu.required && options->gpu.flags != WK_VENUS) {
+		br_log(BR_LOG_ERROR, "host: over a socket there is Venus alone: give --gpu venus");
+		return -EINVAL;
+	}
+	if (program->socket == NULL || !hr_vtest_is_wanted(&options->gpu)) {
+		return 0;
+	}
+	if (options->socket_path == NULL) {
+		br_log(BR_LOG_ERROR, "host: --gpu venus needs the path of the inherited socket: "
+				     "give it as --socket");
+		return -EINVAL;
+	}
+	if (program->gpu == NULL) {
+		struct hr_gpu_options venus = options->gpu;
+		venus.flags = WK_VENUS;
+		/* Only to see whether it works. */
+		int ret = hr_gpu_create(program->host.loop, &venus, &program->gpu);
+		if (ret < 0) {
+			return ret;
+		}
+	}
+	return hr_vtest_start(program->host.loop, options->socket_path, &program->vtest);
+}
+
 static int start_upstream(struct program *program)
 {
 	const struct hr_upstream_config config = {
@@ -279,11 +309,13 @@ static int start(struct program *program)
 	}
 	int ret = start_upstream(program);
 	ret = ret < 0 ? ret : start_socket(program);
-	return ret < 0 ? ret : start_vhost(program);
+	ret = ret < 0 ? ret : start_vhost(program);
+	return ret < 0 ? ret : start_vtest(program);
 }
 
 static void finish(struct program *program)
 {
+	hr_vtest_finish(program->vtest);
 	hr_vhost_finish(program->vhost);
 	hr_socket_finish(program->socket);
 	hr_gpu_destroy(program->gpu);

@@ -73,6 +73,15 @@ def gpu_worker(folder, **more):
     return str(path)
 
 
+def vtest_program(folder):
+    """Put virgl_test_server, on a software GPU with dma-bufs, into folder/bin."""
+    path = pathlib.Path(folder) / "bin" / "virgl_test_server"
+    path.parent.mkdir(exist_ok=True)
+    lines = "".join(f"export {name}='{value}'\n" for name, value in with_dmabufs({}).items())
+    path.write_text(f"#!/bin/sh\n{lines}exec {shutil.which('virgl_test_server')} \"$@\"\n")
+    path.chmod(0o755)
+
+
 def sanitized():
     if BRIDGE != "causeway":
         return False

@@ -126,3 +126,18 @@ def test_host_with_a_compositor_that_says_nothing(rig):
                       status=1)
     (text,) = [text for text in found if text.startswith("compositor at")]
     assert found[text][0] == "missing" and "timed out" in text
+
+
+def test_host_with_a_gpu_for_containers(rig):
+    """virgl_test_server is needed only where Venus is asked for by name."""
+    path = f"{rig.dir}/host.sock"
+    args = ["--socket", path, "--wayland-display", rig.sway(size=(320, 240)).display]
+    server = "virgl_test_server, for containers with --gpu venus"
+    worker = {"CAUSEWAY_GPU_WORKER": lab.gpu_worker(rig.dir)}
+    assert check(rig, "host", *args, "--gpu", "venus", status=0, **worker)[server][0] == "ok"
+    missing = {**worker, "PATH": "/nonexistent"}
+    found = check(rig, "host", *args, "--gpu", "venus", status=1, **missing)
+    assert found[server] == ("missing", f"{server}: install the package virgl-server, with "
+                             "virglrenderer's Venus")
+    assert check(rig, "host", *args, status=0, **missing)[server][0] == "without"
+    assert server not in check(rig, "host", *args, "--gpu", "none", status=0)
