@@ -83,11 +83,18 @@ def workers(machine):
     """The pids of the device's GPU workers."""
     children = f"/proc/{machine.host.pid}/task/{machine.host.pid}/children"
     return [pid for pid in pathlib.Path(children).read_text().split()
-            if pathlib.Path(f"/proc/{pid}/comm").read_text().startswith("causeway-gpu")]
+            if name_of(pid).startswith("causeway-gpu")]
 
 
-def start(rig, bridge, size, frames=3):
-    client = pixels.Client("vdrm", [lab.program("vdrm"), *map(str, (*size, frames))])
+def name_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""  # it has just ended
+
+
+def start(rig, bridge, size, frames=3, *more):
+    client = pixels.Client("vdrm", [lab.program("vdrm"), *map(str, (*size, frames)), *more])
     process = pixels.start_client(rig, client, bridge.display)
     process.expect("capset 592")
     return process
@@ -134,6 +141,18 @@ def test_native_modifier(rig):
     assert now["copied_bytes"] - stats["copied_bytes"] == TABLE
     end(rig, bridge, process, files)
     compositor.process.expect("window gone")
+
+
+def test_unfinished_frames(rig):
+    """What is committed before the GPU has drawn it is not shown before that."""
+    compositor = Tiles(rig)
+    bridge = rig.bridge(compositor)
+    files = open_files(rig, bridge)
+    process = start(rig, bridge, SIZE, 3, "early")
+    process.expect("frame 3")
+    compositor.process.expect(rf"frame 3 300x200 modifier {TILED}")
+    assert compositor.screenshot() == picture(3)
+    end(rig, bridge, process, files)
 
 
 @pytest.mark.parametrize("renderer", ["gl", "pixman"])

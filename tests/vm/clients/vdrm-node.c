@@ -58,15 +58,28 @@ static void number(struct vdrm *vdrm, void *command, uint32_t cmd, uint32_t len)
 		(struct vdrm_request){.cmd = cmd, .len = len, .seqno = ++vdrm->seqno};
 }
 
-int vdrm_submit(struct vdrm *vdrm, void *command, uint32_t cmd, uint32_t len, uint32_t ring)
+int vdrm_draw(struct vdrm *vdrm, void *command, uint32_t cmd, uint32_t len, uint32_t ring,
+	      const struct vdrm_image *image)
 {
-	int fence = -1;
+	struct drm_virtgpu_execbuffer exec = {
+		.flags = VIRTGPU_EXECBUF_RING_IDX | VIRTGPU_EXECBUF_FENCE_FD_OUT,
+		.command = (uintptr_t)command,
+		.size = len,
+		.bo_handles = image != NULL ? (uintptr_t)&image->object.handle : 0,
+		.num_bo_handles = image != NULL ? 1 : 0,
+		.fence_fd = -1,
+		.ring_idx = ring,
+	};
 	number(vdrm, command, cmd, len);
-	errno = -node_exec(vdrm->fd, command, len, ring, &fence);
-	if (errno != 0) {
+	if (drmIoctl(vdrm->fd, DRM_IOCTL_VIRTGPU_EXECBUFFER, &exec) < 0) {
 		die("EXECBUFFER of command %u", cmd);
 	}
-	return fence;
+	return exec.fence_fd;
+}
+
+int vdrm_submit(struct vdrm *vdrm, void *command, uint32_t cmd, uint32_t len, uint32_t ring)
+{
+	return vdrm_draw(vdrm, command, cmd, len, ring, NULL);
 }
 
 bool vdrm_is_done(int fence_fd)

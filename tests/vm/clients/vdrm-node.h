@@ -34,7 +34,10 @@ void vdrm_open(struct vdrm *vdrm);
 void vdrm_make_image(struct vdrm *vdrm, uint32_t width, uint32_t height, bool tiled,
 		     struct vdrm_image *ret_image);
 
-/** Submit a command to a ring. Returns its fence's fd, which is the caller's. */
+/** Submit a command to a ring. Returns its fence's fd, which is the caller's. The fence is also that of image's
+ * dma-buf (NULL: of none). */
+int vdrm_draw(struct vdrm *vdrm, void *command, uint32_t cmd, uint32_t len, uint32_t ring,
+	      const struct vdrm_image *image);
 int vdrm_submit(struct vdrm *vdrm, void *command, uint32_t cmd, uint32_t len, uint32_t ring);
 
 /** Whether a fence is done. */

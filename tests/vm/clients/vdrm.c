@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * vdrm WIDTH HEIGHT FRAMES
+ * vdrm WIDTH HEIGHT FRAMES [early]
  *
  * Shows images that a native context of the test double's GPU has drawn, and the CPU; in the modifier that
  * the compositor offers: tiles before rows. On stdout: "capset BYTES", "modifier HEX", "frame N" for each frame
@@ -8,15 +8,18 @@
  *
  * Frame N, from 1 on: pixel x, y is red x, green y, blue x xor y (their low bytes); but from 16,16 on there is
  * a rectangle of half the width and height with the color N * 0x203010. Two queues of the GPU draw there,
- * and the one that was asked first is the last to get its turn.
+ * and the one that was asked first is the last to get its turn. With "early" it gets that only after the frame was
+ * committed, and nobody has shown the frame for a while.
  */
 #include <drm/drm_fourcc.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 #include <wayland-client.h>
 
@@ -26,6 +29,7 @@
 
 #define N_BUFFERS 2u
 #define INSET 16u
+#define QUIET_MS 500
 
 /* A row of the format table. Source: linux-dmabuf-v1.xml, format_table. */
 struct row {
@@ -51,7 +55,7 @@ static struct {
 	struct wl_surface *surface;
 	struct row *table;
 	size_t table_bytes;
-	bool has_tiled, has_linear, configured, framed, failed;
+	bool has_tiled, has_linear, configured, framed, failed, early;
 	struct buffer buffers[N_BUFFERS];
 } state;
 
@@ -343,12 +347,12 @@ static int fill(const struct vdrm_image *image, uint32_t ring, uint32_t gate, ui
 		.color = color,
 		.tiled = image->tiled,
 	};
-	return vdrm_submit(&state.vdrm, &command, CRAYON_FILL, sizeof(command), ring);
+	return vdrm_draw(&state.vdrm, &command, CRAYON_FILL, sizeof(command), ring, image);
 }
 
-static void draw(const struct vdrm_image *image, uint32_t frame)
+/* Returns the fence of what is not yet drawn: open_gate() has to be called. */
+static int draw(const struct vdrm_image *image, uint32_t frame)
 {
-	struct crayon_gate gate = {.value = frame};
 	for (uint32_t y = 0; y < image->height; y++) {
 		for (uint32_t x = 0; x < image->width; x++) {
 			uint32_t color = (x & 255) << 16 | (y & 255) << 8 | ((x ^ y) & 255);
@@ -360,6 +364,12 @@ static void draw(const struct vdrm_image *image, uint32_t frame)
 	if (vdrm_is_done(last)) {
 		fail("a fence that nothing has signalled");
 	}
+	return last;
+}
+
+static void open_gate(uint32_t frame, int last)
+{
+	struct crayon_gate gate = {.value = frame};
 	vdrm_wait(vdrm_submit(&state.vdrm, &gate, CRAYON_GATE, sizeof(gate), 0), "the gate");
 	vdrm_wait(last, "the first queue");
 }
@@ -374,6 +384,25 @@ static void handle_frame(void *data, struct wl_callback *callback, uint32_t time
 
 static const struct wl_callback_listener frame_listener = {.done = handle_frame};
 
+/* Nothing tells that something will not happen; a frame that comes later than this would be missed. */
+static void expect_no_frame(void)
+{
+	struct timespec start, now;
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		struct pollfd wait = {.fd = wl_display_get_fd(state.display), .events = POLLIN};
+		wl_display_flush(state.display);
+		if (poll(&wait, 1, QUIET_MS) == 1) {
+			dispatch();
+		}
+		if (state.framed) {
+			fail("a frame was shown that the GPU has not finished");
+		}
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000 <
+		 QUIET_MS);
+}
+
 static void show(uint32_t frame)
 {
 	struct buffer *buffer = &state.buffers[frame % N_BUFFERS];
@@ -383,13 +412,20 @@ static void show(uint32_t frame)
 	if (buffer->wl == NULL) {
 		make_buffer(buffer);
 	}
-	draw(&buffer->image, frame);
+	int last = draw(&buffer->image, frame);
+	if (!state.early) {
+		open_gate(frame, last);
+	}
 	state.framed = false;
 	wl_callback_add_listener(wl_surface_frame(state.surface), &frame_listener, NULL);
 	wl_surface_attach(state.surface, buffer->wl, 0, 0);
 	wl_surface_damage_buffer(state.surface, 0, 0, INT32_MAX, INT32_MAX);
 	wl_surface_commit(state.surface);
 	buffer->busy = true;
+	if (state.early) {
+		expect_no_frame();
+		open_gate(frame, last);
+	}
 	while (!state.framed) {
 		dispatch();
 	}
@@ -420,6 +456,7 @@ int main(int argc, char **argv)
 	state.width = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 256;
 	state.height = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 192;
 	state.n_frames = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 1;
+	state.early = argc > 4 && strcmp(argv[4], "early") == 0;
 	vdrm_open(&state.vdrm);
 	say("capset", sizeof(state.vdrm.capset), false);
 	connect_display();
