@@ -85,7 +85,6 @@ static int on_watchdog(void *data)
 /* The memory is there, or can't be had. */
 static void settle_memory(struct hr_resource *resource, const struct wk_exported *exported, int *fd)
 {
-	off_t end = exported && *fd >= 0 ? lseek(*fd, 0, SEEK_END) : -1;
 	if (resource->gpu != HR_GPU_ASKED) {
 		return;
 	}
@@ -93,10 +92,12 @@ static void settle_memory(struct hr_resource *resource, const struct wk_exported
 	if (!exported || exported->err != 0 || *fd < 0) {
 		return;
 	}
-	/* Whoever maps it must find all of it. */
-	if (end >= 0 && (uint64_t)end < resource->size) {
-		br_log_peer(BR_LOG_WARN, "gpu: resource %u is smaller than the guest says",
-			    resource->id);
+	/* Whoever maps it must find all of it, at any time. */
+	int ret = hr_memory_seal(*fd, resource->size);
+	if (ret < 0) {
+		br_log_peer(BR_LOG_WARN, "gpu: resource %u %s", resource->id,
+			    ret == -EPERM ? "can become smaller"
+					  : "is smaller than the guest says");
 		return;
 	}
 	resource->gpu = HR_GPU_SHARED;

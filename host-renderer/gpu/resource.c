@@ -7,6 +7,7 @@
 
 #include "context.h"
 #include "device.h"
+#include "dmabuf.h"
 #include "fd.h"
 #include "limits.h"
 #include "render.h"
@@ -192,4 +193,20 @@ int hr_memory_create(uint64_t size)
 		return -errno;
 	}
 	return br_fd_take(&fd);
+}
+
+int hr_memory_seal(int fd, uint64_t size)
+{
+	bool dmabuf = br_dmabuf_is(fd);
+	int seals = 0;
+	if (!dmabuf) {
+		(void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+		seals = fcntl(fd, F_GET_SEALS);
+	}
+	if (!dmabuf && (seals < 0 || !(seals & F_SEAL_SHRINK))) {
+		return -EPERM;
+	}
+	off_t end = lseek(fd, 0, SEEK_END);
+	/* dma-bufs of old kernels don't tell. */
+	return (end < 0 && dmabuf) || (end >= 0 && (uint64_t)end >= size) ? 0 : -EINVAL;
 }

@@ -113,4 +113,8 @@ int hr_resource_write(struct hr_resource *resource, const struct iovec *iov, siz
  * Source: memfd_create(2), F_ADD_SEALS. */
 int hr_memory_create(uint64_t size);
 
+/** See to it that memory of somebody else's has size bytes, and keeps them: the VMM maps it, and so do we with
+ * the guest's memory. fd: borrowed. Returns 0; -EPERM it may become shorter; -EINVAL it is shorter. */
+int hr_memory_seal(int fd, uint64_t size);
+
 #endif

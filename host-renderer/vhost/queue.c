@@ -16,6 +16,7 @@
 
 /* Requests per wake-up, and bytes that they may make us copy, so that compositors get their turn. */
 #define REQUESTS_PER_WAKEUP 64
+#define STEPS_PER_REQUEST 4096 /* of its chain, before it counts as another one */
 #define COPY_BYTES_PER_WAKEUP (16u << 20)
 
 void hr_queue_init(struct hr_queue *queue, struct hr_queue_shared *shared, bool cursor)
@@ -219,7 +220,8 @@ void hr_queue_process(struct hr_queue *queue)
 		}
 		if (ret > 0) {
 			ret = handle_request(queue);
-			more = ++n < REQUESTS_PER_WAKEUP && host->copied_bytes < most;
+			n += 1 + (int)(queue->shared->chain->steps / STEPS_PER_REQUEST);
+			more = n < REQUESTS_PER_WAKEUP && host->copied_bytes < most;
 		}
 		if (ret < 0) {
 			break_queue(queue, ret == -EPROTO ? "bad descriptors" : strerror(-ret));

@@ -79,6 +79,7 @@ static int walk(const struct vring_desc *table, uint32_t count, uint32_t index,
 			return -EPROTO;
 		}
 		memcpy(&desc, (const void *)&table[index], sizeof(desc));
+		chain->steps++;
 		if (desc.flags & VRING_DESC_F_INDIRECT) {
 			*ret_indirect = desc;
 			return desc.flags & VRING_DESC_F_NEXT ? -EPROTO : 0;
@@ -121,7 +122,7 @@ int hr_vring_pop(struct hr_vring *vring, struct hr_chain *chain)
 	uint16_t head = load(&vring->avail_ring->ring[vring->last_avail & (vring->num - 1)]);
 	chain->head = head;
 	chain->too_long = false;
-	chain->n_readable = chain->n_writable = 0;
+	chain->n_readable = chain->n_writable = chain->steps = 0;
 	chain->readable_bytes = 0;
 	int ret = walk(vring->desc_ring, vring->num, head, chain, &indirect);
 	if (ret == 0 && indirect.len != 0) {

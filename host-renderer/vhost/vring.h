@@ -28,6 +28,7 @@ struct hr_chain {
 	uint16_t head;
 	bool too_long; /* there were more readable parts than fit */
 	uint32_t n_readable, n_writable;
+	uint32_t steps; /* descriptors that were followed */
 	uint64_t readable_bytes;
 	struct hr_segment readable[BR_LIMIT_CHAIN_SEGMENTS];
 	struct hr_segment writable[HR_MAX_ANSWER_SEGMENTS];

@@ -279,16 +279,21 @@ static void worker_done(uint32_t seq, int32_t err)
 	worker_send(&done, sizeof(done), -1);
 }
 
-/* Answer an export with memory of so many bytes. */
-static void worker_exported(uint32_t seq, int32_t err, off_t bytes)
+/* Answer an export with memory of so many bytes, made with these flags. */
+static void worker_exported_so(uint32_t seq, int32_t err, off_t bytes, unsigned flags)
 {
-	int fd BR_CLEANUP_FD = err == 0 ? memfd_create("memory", MFD_CLOEXEC) : -1;
+	int fd BR_CLEANUP_FD = err == 0 ? memfd_create("memory", MFD_CLOEXEC | flags) : -1;
 	CHECK(err != 0 || ftruncate(fd, bytes) == 0);
 	const struct wk_exported exported = {.hdr = {.type = WK_EXPORTED, .seq = seq},
 					     .err = err,
 					     .kind = WK_SHM,
 					     .map_info = VIRTIO_GPU_MAP_CACHE_CACHED};
 	worker_send(&exported, sizeof(exported), fd);
+}
+
+static void worker_exported(uint32_t seq, int32_t err, off_t bytes)
+{
+	worker_exported_so(seq, err, bytes, MFD_ALLOW_SEALING);
 }
 
 static void worker_fence_done(uint64_t id)
@@ -445,6 +450,21 @@ TEST(memory_that_is_too_small)
 	worker_done(rig.message.hdr.seq, 0);
 	worker_expect(WK_EXPORT);
 	worker_exported(rig.message.hdr.seq, 0, 4096);
+	run_until(is_answered, mapped, "an answer");
+	CHECK(answer_of(mapped) != VIRTIO_GPU_RESP_OK_MAP_INFO);
+	tear_down();
+}
+
+/* Cut short, it would end whoever has it mapped: the VMM, or the device. */
+TEST(memory_that_can_shrink)
+{
+	set_up();
+	(void)create_blob(7);
+	uint64_t mapped = map_blob(7);
+	worker_expect(WK_CREATE_BLOB);
+	worker_done(rig.message.hdr.seq, 0);
+	worker_expect(WK_EXPORT);
+	worker_exported_so(rig.message.hdr.seq, 0, 1 << 20, 0);
 	run_until(is_answered, mapped, "an answer");
 	CHECK(answer_of(mapped) != VIRTIO_GPU_RESP_OK_MAP_INFO);
 	tear_down();

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gpu/resource.h"
 #include "host_device.h"
 #include "limits.h"
 
@@ -585,14 +586,43 @@ static void test_teardown(struct guest *guest)
 	close(pipe_fd);
 }
 
+static void test_memory_of_others(struct guest *guest)
+{
+	(void)guest;
+	/* Ours, and what can be sealed. */
+	int ours = hr_memory_create(8192);
+	CHECK_EQ(hr_memory_seal(ours, 8192), 0);
+	CHECK_EQ(hr_memory_seal(ours, 8193), -EINVAL);
+	close(ours);
+	int open_fd = memfd_create("open", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	CHECK(ftruncate(open_fd, 8192) == 0);
+	CHECK_EQ(hr_memory_seal(open_fd, 8192), 0);
+	CHECK(ftruncate(open_fd, 4096) < 0 && errno == EPERM);
+	close(open_fd);
+	/* What can be cut under the VMM's hands. */
+	int loose = memfd_create("loose", MFD_CLOEXEC);
+	CHECK(ftruncate(loose, 8192) == 0);
+	CHECK_EQ(hr_memory_seal(loose, 8192), -EPERM);
+	close(loose);
+	int ends[2];
+	CHECK(pipe2(ends, O_CLOEXEC) == 0);
+	CHECK_EQ(hr_memory_seal(ends[0], 1), -EPERM);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(void)
 {
 	static const struct device_case cases[] = {
-		CASE(capset),	     CASE(errors),     CASE(mailbox),	       CASE(shrunk_ring),
-		CASE(images),	     CASE(items),      CASE(bad_fd_kind),      CASE(push),
-		CASE(push_stalled),  CASE(fences),     CASE(hostile_commands), CASE(submit_size),
-		CASE(no_compositor), CASE(init_sizes), CASE(bad_packets),      CASE(large_packet),
-		CASE(teardown),
+		CASE(capset),		CASE(errors),
+		CASE(mailbox),		CASE(shrunk_ring),
+		CASE(images),		CASE(items),
+		CASE(bad_fd_kind),	CASE(push),
+		CASE(push_stalled),	CASE(fences),
+		CASE(hostile_commands), CASE(submit_size),
+		CASE(no_compositor),	CASE(init_sizes),
+		CASE(bad_packets),	CASE(large_packet),
+		CASE(teardown),		CASE(memory_of_others),
 	};
 	return run_cases(cases, sizeof(cases) / sizeof(cases[0]));
 }

@@ -609,6 +609,38 @@ static void test_scribbled_mailbox(struct front *front)
 	CHECK_EQ(br_stream_bytes(&fake_client->out), 0);
 }
 
+/* Chains as long as can be, which cost nothing but time: others get their turn between them. */
+static void test_long_chains(struct front *front)
+{
+	uint8_t *bytes;
+	const uint32_t n = 65536;
+	const uint16_t chains = 12;
+	front_driver_start(front, true);
+	uint64_t at = front_alloc(front, n * sizeof(struct vring_desc), &bytes);
+	struct vring_desc *descs = (void *)bytes;
+	for (uint32_t i = 0; i < n; i++) {
+		descs[i] = (struct vring_desc){.addr = at, .len = 1};
+		descs[i].flags = i + 1 < n ? VRING_DESC_F_NEXT : VRING_DESC_F_WRITE;
+		descs[i].next = (uint16_t)(i + 1);
+	}
+	struct front_queue *queue = &front->queues[0];
+	uint16_t before = queue->used->idx;
+	for (uint16_t i = 0; i < chains; i++) {
+		queue->desc[i] = (struct vring_desc){.addr = at,
+						     .len = n * (uint32_t)sizeof(*descs),
+						     .flags = VRING_DESC_F_INDIRECT};
+		queue->avail->ring[queue->avail_idx % FRONT_QUEUE_SIZE] = i;
+		queue->avail->idx = ++queue->avail_idx;
+	}
+	front_kick(front, 0);
+	wl_event_loop_dispatch(front->host.loop, 0);
+	uint16_t done = (uint16_t)(queue->used->idx - before);
+	CHECK(done > 0 && done <= 4);
+	front_run(front);
+	CHECK_EQ((uint16_t)(queue->used->idx - before), chains);
+	queue->used_seen = queue->used->idx;
+}
+
 int main(void)
 {
 	static const struct front_case cases[] = {
@@ -619,6 +651,7 @@ int main(void)
 		FRONT_CASE(repeated_head),   FRONT_CASE(buffers),
 		FRONT_CASE(giant_command),   FRONT_CASE(counts),
 		FRONT_CASE(scribbled_rings), FRONT_CASE(scribbled_mailbox),
+		FRONT_CASE(long_chains),
 	};
 	return front_run_cases(cases, sizeof(cases) / sizeof(cases[0]));
 }
