@@ -134,13 +134,7 @@ bench_smoke() {
 	python3 tests/bench/bench.py --build build --repetitions 1 --junit "$results/bench.xml"
 }
 
-vm_vdrm() {
-	# shellcheck disable=SC2086 # words of the user's own
-	CAUSEWAY_BUILD=$checkout/build python3 -m pytest -p no:cacheprovider -q -rs --timeout 240 \
-		--junitxml="$results/vdrm.xml" ${CAUSEWAY_PYTEST:-} tests/vdrm
-}
-
-bench_smoke() {
+vm_bench_smoke() {
 	python3 tests/bench/vm_bench.py --build build --repetitions 1 --scale 0.02 \
 		--junit "$results/vm-bench.xml"
 }
