@@ -137,6 +137,7 @@ struct fuzz {
 	struct input in;
 	struct br_relay *relay;
 	int file;
+	bool own_dmabuf;	/* the host offers it itself */
 	uint32_t pool_bytes;	/* size of the pool that was resized last */
 	uint32_t next_id[2];	/* enum br_dir: ids that its sender has not used yet */
 	uint32_t freed[MAX_ID]; /* the client's, by wl_display.delete_id */
@@ -195,11 +196,22 @@ static uint32_t number(struct fuzz *f)
 static uint32_t fitting(struct fuzz *f, const struct br_msg_desc *desc, unsigned i)
 {
 	static const uint32_t geometry[] = {0, 0, 16, 16, 64, 0};
+	static const uint32_t plane[] = {0, 0, 0, 64, 0, 0};
+	static const uint32_t image[] = {16, 16, 0x34325258 /* XR24 */, 0};
 	if (take(&f->in, 32) == 0) {
 		return number(f);
 	}
 	if (strcmp(desc->name, "create_buffer") == 0 && i < 6) {
 		return geometry[i];
+	}
+	if (strcmp(desc->name, "add") == 0 && i < 6) {
+		return plane[i];
+	}
+	if (strcmp(desc->name, "create") == 0 && i < 4) {
+		return image[i];
+	}
+	if (strcmp(desc->name, "create_immed") == 0 && i > 0 && i < 5) {
+		return image[i - 1];
 	}
 	if (strcmp(desc->name, "create_pool") == 0) {
 		return 4096;
@@ -236,6 +248,9 @@ static size_t put_global(struct fuzz *f, uint32_t *words, enum br_dir dir)
 	uint16_t iface = br_iface_find(globals[i]);
 	size_t n = 0;
 	words[n++] = i;
+	if (dir == BR_REQUEST && iface == BR_IFACE_ZWP_LINUX_DMABUF_V1 && take(&f->in, 2) == 0) {
+		words[n - 1] = 0xfffffff0; /* of our own: see hooks/offer.c */
+	}
 	words[n++] = len;
 	memcpy(&words[n], globals[i], len);
 	n += (len + 3) / 4;
@@ -416,7 +431,7 @@ static void begin(struct fuzz *f)
 	for (int dir = 1; dir >= 0; dir--) {
 		for (uint8_t i = 0; i < (dir == BR_REQUEST ? N_BOUND : N_GLOBALS); i++) {
 			/* What put_global() asks for: which one, and which id. */
-			const uint8_t decisions[] = {i, MAX_ID - 1};
+			const uint8_t decisions[] = {i, f->own_dmabuf ? 0 : MAX_ID - 1};
 			struct input rest = f->in;
 			uint32_t words[64] = {2};
 			f->in = (struct input){decisions, decisions + 2};
@@ -425,6 +440,12 @@ static void begin(struct fuzz *f)
 			words[1] = (uint32_t)(8 + n * 4) << 16;
 			put(br_relay_input(f->relay, dir), words, 8 + n * 4);
 			(void)br_relay_dispatch(f->relay, dir);
+		}
+		if (dir == BR_EVENT && f->own_dmabuf) {
+			/* That was all: the host's hooks have asked. */
+			const uint32_t done[] = {3, 12 << 16 | BR_EVT_WL_CALLBACK_DONE, 0};
+			put(br_relay_input(f->relay, dir), done, sizeof(done));
+			(void)br_relay_dispatch(f->relay, BR_EVENT);
 		}
 	}
 }
@@ -476,6 +497,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (f.file < 0 || ftruncate(f.file, FILE_BYTES) < 0) {
 		abort();
 	}
+	f.own_dmabuf = mode == 2 + HR_PRESENT_SHM;
 	alloc_later = false;
 	gp_state_init(&guest, mode == 1, &stats);
 	guest.channel = (struct gp_channel *)&stats; /* only its address counts */

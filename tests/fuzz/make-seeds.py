@@ -203,7 +203,7 @@ def main():
         'ctrl/window': ctrl_input(),
         # Decisions, the first of which is the mode. deleted-successor is one that was found.
         **{f'hooks/mode-{mode}': bytes([mode]) + random.Random(mode).randbytes(4095)
-           for mode in range(3)},
+           for mode in range(5)},
         'vring/direct': vring_input(False),
         'vring/indirect': vring_input(True),
         **{f'channel/mode-{extra}': channel_input() + bytes(extra) for extra in range(4)},
