@@ -12,7 +12,7 @@ settle=5          # seconds for a program that never stands still
 
 usage() {
 	cat <<-USAGE
-	usage: examples/demo.sh [--vm | --no-vm] [APP [ARGS...]]
+	usage: examples/demo.sh [--vm | --no-vm | --container] [APP [ARGS...]]
 
 	Builds Causeway, then runs APP (default: ${default_app[*]}) as a guest would: APP talks to
 	causeway-guest, causeway-guest to causeway-host, and causeway-host to the desktop.
@@ -24,6 +24,9 @@ usage() {
 	            virtual machine can be booted
 	  --no-vm   they run beside the desktop and reach causeway-host over a socket, as from a
 	            container
+	  --container
+	            causeway-guest and APP run in a sandbox, and APP draws with the host's GPU:
+	            examples/container.sh, which has a default APP of its own
 
 	  in a Wayland session   APP's window opens on your desktop; the demo ends with APP
 	  elsewhere              a headless weston shows the window, its screen is saved as
@@ -56,13 +59,15 @@ desktop_socket() {
 }
 
 vm=maybe
+container=
 mode=()
 case "${1:-}" in
 -h | --help) usage; exit 0 ;;
---vm | --no-vm)
+--vm | --no-vm | --container)
 	mode=("$1")
 	vm=yes
 	[ "$1" = --vm ] || vm=
+	[ "$1" != --container ] || container=yes
 	shift
 	;;
 esac
@@ -76,7 +81,7 @@ desktop=$(desktop_socket)
 if [ -z "${CAUSEWAY_INSIDE:-}" ] && [ "${CAUSEWAY_ENV:-}" != native ]; then
 	exec "$checkout/tests/env/enter" "$here/demo.sh" "${mode[@]}" "$@"
 fi
-[ $# -gt 0 ] || set -- "${default_app[@]}"
+[ $# -gt 0 ] || [ -n "$container" ] || set -- "${default_app[@]}"
 
 # The programs' sockets and logs; gone at the end, like every process that was started.
 work=$(mktemp -d)
@@ -141,7 +146,10 @@ build() {
 	cd "$checkout"
 	[ -f build/build.ninja ] || meson setup build >"$work/setup.log" 2>&1 ||
 		fail "the build could not be configured"
-	ninja -C build guest-proxy/causeway-guest host-renderer/causeway-host >"$work/build.log" 2>&1 ||
+	local targets=(guest-proxy/causeway-guest host-renderer/causeway-host)
+	local worker=host-renderer/worker/causeway-gpu-worker
+	if grep -q "^build $worker:" build/build.ninja; then targets+=("$worker"); fi
+	ninja -C build "${targets[@]}" >"$work/build.log" 2>&1 ||
 		fail "the build failed"
 	rm -f "$work/setup.log" "$work/build.log"
 }
@@ -156,7 +164,10 @@ start_weston() {
 	printf '%s\n' '[core]' 'idle-time=0' 'require-input=false' '[shell]' 'panel-position=none' \
 		'locking=false' 'animation=none' 'startup-animation=none' 'close-animation=none' \
 		"background-color=0xff$background" >"$work/weston.ini"
-	start weston weston --backend=headless --renderer=pixman --shell=desktop --debug \
+	# Only by OpenGL can it take what a GPU has drawn.
+	local renderer=pixman
+	[ -z "$container" ] || renderer=gl
+	start weston weston --backend=headless --renderer=$renderer --shell=desktop --debug \
 		--config="$work/weston.ini" --socket=desktop --width="${size%x*}" --height="${size#*x}"
 	desktop=$work/desktop
 	wait_for "waiting for weston's empty desktop" "${pids[-1]}" screen_shows empty
@@ -210,15 +221,20 @@ choose_vm() {
 }
 
 start_host() {
-	local option=--socket
-	[ -z "$vm" ] || option=--vhost-user
-	start host build/host-renderer/causeway-host "$option" "$work/host.sock" \
-		--wayland-display "$desktop"
-	wait_for "waiting for causeway-host" "${pids[-1]}" test -S "$work/host.sock"
+	local options=(--socket "$work/host.sock") socket=$work/host.sock
+	[ -z "$vm" ] || options=(--vhost-user "$work/host.sock")
+	[ -z "$container" ] || { options+=(--gpu venus); socket=$work/host.sock.vtest; }
+	start host build/host-renderer/causeway-host "${options[@]}" --wayland-display "$desktop"
+	wait_for "waiting for causeway-host" "${pids[-1]}" test -S "$socket"
 }
 
 guest_command() {
 	local proxy=build/guest-proxy/causeway-guest
+	if [ -n "$container" ]; then
+		guest=("$here/container.sh" --socket "$work/host.sock" "$@")
+		where="in a sandbox, "
+		return
+	fi
 	guest=(env -u WAYLAND_DISPLAY "${app_env[@]}" "$proxy"
 		--transport "socket:$work/host.sock" --socket "$work/guest" -- "$@")
 	[ -n "$vm" ] || return 0
@@ -229,26 +245,27 @@ guest_command() {
 
 show_on_desktop() {
 	[ -z "$vm" ] || say "booting a virtual machine"
-	say "$1 opens on your desktop ($desktop); the demo ends with it"
+	say "$app opens on your desktop ($desktop); the demo ends with it"
 	"${guest[@]}" &
 	pids+=($!)
 	local status=0
 	wait "${pids[-1]}" || status=$?
-	[ $status = 0 ] || fail "$1 ended with status $status"
-	say "$1 ended"
+	[ $status = 0 ] || fail "$app ended with status $status"
+	say "$app ended"
 }
 
 save_picture() {
 	[ -z "$vm" ] || say "booting a virtual machine"
 	start app "${guest[@]}"
-	wait_for "waiting for a window of $1" "${pids[-1]}" screen_shows window
+	wait_for "waiting for a window of $app" "${pids[-1]}" screen_shows window
 	wait_still
 	cp "$work/screen.png" "$checkout/demo.png"
-	say "$1 ran ${where}through causeway-guest and causeway-host on a headless weston ($size)"
+	say "$app ran ${where}through causeway-guest and causeway-host on a headless weston ($size)"
 	say "the picture of its screen: $checkout/demo.png"
 }
 
-command -v "$1" >/dev/null || die "there is no program $1 ${CAUSEWAY_INSIDE:+in the build environment }(see --help)"
+app=${1:-the program}
+[ -z "${1:-}" ] || command -v "$1" >/dev/null || die "there is no program $1 ${CAUSEWAY_INSIDE:+in the build environment }(see --help)"
 mkdir "$work/shots"
 export XDG_RUNTIME_DIR=$work
 build
@@ -260,4 +277,4 @@ if [ -z "$own_desktop" ]; then
 fi
 start_host
 guest_command "$@"
-if [ -n "$own_desktop" ]; then show_on_desktop "$@"; else save_picture "$@"; fi
+if [ -n "$own_desktop" ]; then show_on_desktop; else save_picture; fi

@@ -198,3 +198,29 @@ def test_hung_up_programs(gpu):
         peer.sendall(b"\xff" * 64)
         bridge.host.expect_error(r"vtest: a program lost its GPU: .*VTEST_CLIENT_ERROR")
     assert len(servers(bridge)) == 1
+
+
+def run_example(rig, bridge, *argv, **kwargs):
+    """examples/container.sh with this build, of whose place it is sure."""
+    root = rig.dir / "checkout"
+    (root / "examples").mkdir(parents=True)
+    (root / "build").symlink_to(lab.build_dir())
+    (root / "examples" / "container.sh").symlink_to(lab.CHECKOUT / "examples" / "container.sh")
+    return rig.start([str(root / "examples" / "container.sh"), "--socket", bridge.socket, *argv],
+                     dict(rig.env, WAYLAND_DISPLAY=bridge.compositor.display), **kwargs)
+
+
+def test_container(gpu):
+    """A sandbox with no GPU node and no compositor's socket; OpenGL's picture is the same."""
+    name = "es2gears_wayland"
+    wanted = reference(gpu, name)
+    compositor = pixels.Weston(gpu, renderer="gl")
+    bridge, _ = bridge_with_gpu(gpu, compositor)
+    with open(lab.build_dir() / STILL, "rb") as file:
+        script = ("ls -d /dev/dri /dev/udmabuf; ls /run/* ; echo looked; "
+                  f"STILL_COMMITS=10 LD_PRELOAD=/proc/self/fd/{file.fileno()} exec {name}")
+        process = run_example(gpu, bridge, "sh", "-c", script, pass_fds=[file.fileno()])
+        process.expect("looked")
+        pixels.wait_same(compositor, process, wanted, f"container-{name}")
+    assert not [line for line in process.lines if "/dev" in line or "weston" in line]
+    assert test_copies.stats(bridge.host)["copied_bytes"] == 0
