@@ -92,3 +92,22 @@ def test_not_offered_if_told_so(rig):
     for args in (["--present", "dmabuf"], ["--deny", "zwp_linux_dmabuf_v1"]):
         bridge = rig.bridge(compositor, host_args=args)
         assert "zwp_linux_dmabuf_v1" not in pixels.globals_text(rig, bridge.display)
+
+
+@pytest.mark.parametrize("renderer", ["gl", "pixman"])
+@pytest.mark.parametrize("request_name", ["create", "immed"])
+def test_memory_of_udmabuf(rig, wanted, request_name, renderer):
+    """Real dma-bufs where the kernel has udmabuf: as they are to a compositor that draws with OpenGL, and
+    else by way of wl_shm."""
+    compositor = pixels.Weston(rig, renderer=renderer)
+    bridge = rig.bridge(compositor)
+    painter = client("udmabuf", request_name, "3", *SHAPE)
+    painter.env.update(lab.with_dmabufs({}))
+    process = pixels.start_client(rig, painter, bridge.display)
+    pixels.wait_same(compositor, process, wanted, f"udmabuf-{request_name}-{renderer}")
+    counters = test_copies.stats(bridge.host)
+    if renderer == "gl":
+        assert counters["copied_bytes"] == 0 and counters["dmabuf_frames"] == 5, counters
+    else:
+        assert counters["dmabuf_frames"] == 0, counters
+    assert test_copies.stats(bridge.guest)["copied_bytes"] == 0
