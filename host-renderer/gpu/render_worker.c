@@ -183,6 +183,7 @@ static void on_message(void *data, const struct wk_header *message, size_t len, 
 		       size_t n_fds)
 {
 	struct hr_render_worker *worker = data;
+	worker->refs++; /* what an answer ends may have the last other one */
 	switch (message->type) {
 	case WK_DONE:
 	case WK_EXPORTED:
@@ -199,6 +200,7 @@ static void on_message(void *data, const struct wk_header *message, size_t len, 
 	default: /* WK_CAPSET, WK_READY: known since the start */
 		break;
 	}
+	hr_render_worker_unref(worker);
 }
 
 static void on_ended(void *data, const char *reason)

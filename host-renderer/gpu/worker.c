@@ -183,6 +183,10 @@ static int on_end(int fd, uint32_t mask, void *data)
 	    info.si_pid == 0) {
 		return 0;
 	}
+	/* What it said before is still there; who hears it may destroy the worker. */
+	while (worker->socket_fd >= 0 && receive_one(worker)) {
+	}
+	close_socket(worker);
 	worker->pid = -1;
 	wl_event_source_remove(worker->pid_source);
 	worker->pid_source = NULL;
@@ -191,10 +195,6 @@ static int on_end(int fd, uint32_t mask, void *data)
 		free_worker(worker);
 		return 0;
 	}
-	/* What it said before is still there. */
-	while (worker->socket_fd >= 0 && receive_one(worker)) {
-	}
-	close_socket(worker);
 	if (worker->reason) {
 		(void)snprintf(reason, sizeof(reason), "%s", worker->reason);
 	} else if (info.si_code == CLD_EXITED) {

@@ -190,11 +190,16 @@ static uint64_t create_context(uint32_t id, uint32_t capset)
 	return REQUEST(virtio_gpu_ctx_create, CMD(CTX_CREATE, id), .context_init = capset);
 }
 
-static uint64_t create_blob(uint32_t resource_id)
+static uint64_t create_blob_of(uint32_t ctx_id, uint32_t resource_id)
 {
-	return REQUEST(virtio_gpu_resource_create_blob, CMD(RESOURCE_CREATE_BLOB, VENUS_CTX),
+	return REQUEST(virtio_gpu_resource_create_blob, CMD(RESOURCE_CREATE_BLOB, ctx_id),
 		       .resource_id = resource_id, .blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D,
 		       .blob_flags = VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE, .size = 8192, .blob_id = 1);
+}
+
+static uint64_t create_blob(uint32_t resource_id)
+{
+	return create_blob_of(VENUS_CTX, resource_id);
 }
 
 static uint64_t map_blob(uint32_t resource_id)
@@ -351,7 +356,7 @@ static void wait_answer(uint64_t cookie, uint32_t type)
 
 static void set_up(void)
 {
-	static const struct hr_capset *capsets[2];
+	static const struct hr_capset *capsets[3];
 	const struct hr_frontend frontend = {.ops = &frontend_ops};
 	static const uint8_t bytes[4] = {1, 2, 3, 4};
 	br_log_init("test", BR_LOG_ERROR);
@@ -367,8 +372,10 @@ static void set_up(void)
 				  .answer_ms = 20000};
 	capsets[0] = &plain_capset;
 	capsets[1] = hr_render_capset_create(&rig.gpu, VIRTIO_GPU_CAPSET_VENUS, 0, bytes, 4);
+	capsets[2] = hr_render_capset_create(&rig.gpu, VIRTIO_GPU_CAPSET_DRM, 0, bytes, 4);
 	rig.gpu.capsets[rig.gpu.n_capsets++] = capsets[1];
-	rig.device = hr_device_create(&rig.host, &frontend, capsets, 2);
+	rig.gpu.capsets[rig.gpu.n_capsets++] = capsets[2];
+	rig.device = hr_device_create(&rig.host, &frontend, capsets, 3);
 	CHECK(rig.device != NULL);
 	CHECK_INT(answer_of(create_context(VENUS_CTX, VIRTIO_GPU_CAPSET_VENUS)),
 		  VIRTIO_GPU_RESP_OK_NODATA);
@@ -380,7 +387,9 @@ static void set_up(void)
 static void tear_down(void)
 {
 	hr_device_destroy(rig.device);
-	hr_render_capset_destroy(rig.gpu.capsets[0]);
+	while (rig.gpu.n_capsets > 0) {
+		hr_render_capset_destroy(rig.gpu.capsets[--rig.gpu.n_capsets]);
+	}
 	clear_message();
 	/* Killed workers are collected by the loop. */
 	for (int i = 0; i < 10; i++) {
@@ -596,6 +605,42 @@ TEST(worker_ends)
 	worker_start();
 	worker_expect(WK_CONTEXT_CREATE);
 	CHECK_INT(rig.message.hdr.ctx_id, OTHER_CTX);
+	tear_down();
+}
+
+static bool has_workers(uint64_t n)
+{
+	return wl_list_length(&rig.device->workers) == (int)n;
+}
+
+/* A native context's worker goes with the last that needs it; here it has ended, and what it said before is
+ * still to be read. */
+TEST(all_gone_with_the_answer)
+{
+	set_up();
+	(void)create_context(OTHER_CTX, VIRTIO_GPU_CAPSET_DRM);
+	worker_start();
+	worker_expect(WK_CONTEXT_CREATE);
+	worker_done(rig.message.hdr.seq, 0);
+	(void)create_blob_of(OTHER_CTX, 7);
+	worker_expect(WK_CREATE_BLOB);
+	worker_done(rig.message.hdr.seq, 0);
+	uint64_t mapped = map_blob(7), gone = unref(7);
+	worker_expect(WK_EXPORT);
+	CHECK_INT(answer_of(REQUEST(virtio_gpu_ctx_destroy, CMD(CTX_DESTROY, OTHER_CTX))),
+		  VIRTIO_GPU_RESP_OK_NODATA);
+	CHECK(has_workers(2));
+	/* More than are read at once. */
+	for (int i = 0; i < 100; i++) {
+		worker_fence_done(1000);
+	}
+	worker_exported(rig.message.hdr.seq, 0, 8192);
+	struct pollfd pollfd = {.fd = rig.control_fd, .events = POLLHUP};
+	worker_end(0);
+	CHECK_INT(poll(&pollfd, 1, 10000), 1);
+	run_until(has_workers, 1, "the worker to go");
+	CHECK_INT(answer_of(mapped), VIRTIO_GPU_RESP_OK_MAP_INFO);
+	CHECK_INT(answer_of(gone), VIRTIO_GPU_RESP_OK_NODATA);
 	tear_down();
 }
 
