@@ -139,8 +139,8 @@ static void handle_answer(struct hr_render_worker *worker, const struct wk_heade
 		exported = (const struct wk_exported *)message;
 		err = exported->err;
 	}
-	bool silent =
-		ask->kind == HR_ASK_RELEASE || (ask->kind == HR_ASK_EXPORT && err == -ENOTSUP);
+	bool silent = ask->kind == HR_ASK_RELEASE ||
+		      (ask->kind == HR_ASK_EXPORT && (err == -ENOTSUP || err == -ENOENT));
 	if (err < 0 && !silent) {
 		log_refusal(ask, err);
 	}
@@ -257,8 +257,8 @@ static void send_memory(struct hr_render_worker *worker)
 	if (!frontend->ops->guest_regions || !worker->process) {
 		return;
 	}
-	uint32_t n = frontend->ops->guest_regions(frontend->data, message.memory.regions, fds,
-						  WK_MAX_REGIONS);
+	uint32_t n =
+		frontend->ops->guest_regions(frontend->data, message.regions, fds, WK_MAX_REGIONS);
 	message.memory.n_regions = n;
 	hr_worker_send(worker->process, &message,
 		       sizeof(message.memory) + n * sizeof(struct wk_region), NULL, 0, fds, n);

@@ -70,9 +70,10 @@ static int map_region(struct region *region, const struct wk_region *wanted, int
 int wk_guest_set(struct wk_worker *worker, const struct wk_packet *packet)
 {
 	const struct wk_guest_memory *memory = packet->bytes;
+	const struct wk_region *regions = (const struct wk_region *)(memory + 1);
 	int ret = 0;
 	if (memory->n_regions > WK_MAX_REGIONS || memory->n_regions != packet->n_fds ||
-	    memory->n_regions > (packet->size - sizeof(*memory)) / sizeof(memory->regions[0])) {
+	    memory->n_regions > (packet->size - sizeof(*memory)) / sizeof(*regions)) {
 		return -EINVAL;
 	}
 	struct wk_guest *guest = calloc(1, sizeof(*guest));
@@ -81,7 +82,7 @@ int wk_guest_set(struct wk_worker *worker, const struct wk_packet *packet)
 	}
 	guest->refs = 1;
 	for (uint32_t i = 0; i < memory->n_regions && ret == 0; i++) {
-		ret = map_region(&guest->regions[i], &memory->regions[i], packet->fds[i]);
+		ret = map_region(&guest->regions[i], &regions[i], packet->fds[i]);
 		guest->n_regions = i + 1;
 	}
 	if (ret < 0) {

@@ -76,8 +76,7 @@ struct wk_region {
 
 struct wk_guest_memory {
 	struct wk_header hdr;
-	uint32_t n_regions;
-	struct wk_region regions[]; /* n_regions of them, at most WK_MAX_REGIONS */
+	uint32_t n_regions; /* wk_region, behind this; at most WK_MAX_REGIONS */
 };
 
 struct wk_context_create {
