@@ -275,9 +275,11 @@ static int start(struct hr_vtest *vtest)
 static int on_retry(void *data)
 {
 	struct hr_vtest *vtest = data;
+	char reason[80];
 	int ret = start(vtest);
 	if (ret < 0) {
-		start_later(vtest, strerror(-ret));
+		(void)snprintf(reason, sizeof(reason), "can't be started: %s", strerror(-ret));
+		start_later(vtest, reason);
 	}
 	return 0;
 }
