@@ -23,7 +23,7 @@ usage() {
 	                 without CAUSEWAY_VIRGLRENDERER
 	  fuzz           every fuzzer for CAUSEWAY_FUZZ_SECONDS (60) seconds
 	  bench          one short repetition, to see that the benchmarks run; for figures see
-	                 tests/bench/bench.py --help, and vm_bench.py for a virtual machine
+	                 tests/bench/bench.py --help, and vm_bench.py and gpu_bench.py for a virtual machine
 	Ends with one line: N passed, N failed, N skipped.
 
 	environment variables:
@@ -139,6 +139,11 @@ vm_bench_smoke() {
 		--junit "$results/vm-bench.xml"
 }
 
+gpu_bench_smoke() {
+	python3 tests/bench/gpu_bench.py --build build --repetitions 1 --scale 0.05 \
+		--junit "$results/gpu-bench.xml"
+}
+
 sanitizers=('-Db_sanitize=address,undefined' -Db_lundef=false)
 suite_args=()
 wanted unit && suite_args+=(--suite unit)
@@ -179,6 +184,7 @@ fi
 if wanted bench && [ -x build/host-renderer/causeway-host ]; then
 	step "bench" bench_smoke
 	step "bench in a virtual machine" vm_bench_smoke
+	step "bench of a virtual machine's GPU" gpu_bench_smoke
 fi
 
 # Counts what ran; a step that failed without naming a test counts as one.

@@ -27,7 +27,7 @@
 enum capset { VIRGL2 = 2, VENUS = 4, DRM = 6 };
 
 /* Of virglrenderer's virgl_protocol.h. */
-enum { VIRGL_SET_SUB_CTX = 28, VIRGL_CREATE_SUB_CTX = 29, VIRGL_COMMANDS = 64, VIRGL_OBJECTS = 14 };
+enum { VIRGL_SET_SUB_CTX = 28, VIRGL_CREATE_SUB_CTX = 29 };
 
 /* Of Mesa's vn_protocol: kinds of command, and VkRingCreateInfoMESA's type. */
 enum { VENUS_CREATE_RING = 188, VENUS_NOTIFY_RING = 190, VENUS_COMMANDS = 340 };
@@ -101,19 +101,60 @@ static uint32_t word(void)
 	}
 }
 
+/* Commands of virgl_protocol.h, with an object's kind above 8 bits, and how many words they want. */
+static const uint16_t virgl_commands[][2] = {
+	{0x101, 11}, {0x201, 9}, {0x301, 5}, {0x501, 9}, {0x601, 6}, {0x701, 9}, {0x801, 5},
+	{0x901, 4},  {0xa01, 4}, {0x102, 1}, {0x202, 1}, {0x302, 1}, {0x502, 1}, {0x103, 1},
+	{0x603, 1},  {0x803, 1}, {4, 7},     {5, 3},	 {6, 3},     {6, 6},	 {7, 8},
+	{8, 12},     {9, 20},	 {10, 3},    {10, 6},	 {11, 3},    {12, 18},	 {13, 1},
+	{14, 4},     {15, 3},	 {16, 21},   {17, 13},	 {18, 3},    {19, 1},	 {20, 1},
+	{21, 2},     {22, 32},	 {23, 32},   {24, 1},	 {25, 3},    {26, 3},	 {27, 5},
+	{30, 1},     {31, 2},	 {32, 6},    {33, 1},	 {34, 5},    {35, 7},	 {36, 1},
+	{37, 8},     {38, 2},	 {39, 1},    {40, 4},	 {42, 6},    {43, 13},	 {44, 0},
+	{45, 14},    {46, 2},	 {47, 12},   {48, 11},	 {49, 3},    {50, 2},	 {51, 3},
+};
+
+/* A shader, with a letter changed now and then. */
+static uint32_t fill_shader(uint32_t *at)
+{
+	char text[] = "FRAG\nDCL IN[0], GENERIC[0], PERSPECTIVE\nDCL OUT[0], COLOR\n"
+		      "DCL SAMP[0]\nDCL SVIEW[0], 2D, FLOAT\nDCL TEMP[0]\n"
+		      "IMM[0] FLT32 {1.0, 0.0, 0.5, 1.0}\n"
+		      "  0: TEX TEMP[0], IN[0], SAMP[0], 2D\n  1: MUL OUT[0], TEMP[0], IMM[0]\n  "
+		      "2: END\n";
+	for (uint32_t n = below(4); n > 0; n--) {
+		text[below(sizeof(text) - 1)] = (char)(below(2) ? '0' + below(10) : below(256));
+	}
+	at[1] = 1 + below(4);
+	at[2] = below(6);
+	at[3] = below(4) ? sizeof(text) : (uint32_t)odd_number();
+	at[4] = below(4) ? 300 : (uint32_t)odd_number();
+	at[5] = 0;
+	memcpy(&at[6], text, sizeof(text));
+	uint32_t len = 5 + (sizeof(text) + 3) / 4;
+	at[0] = 0x401 | len << 16;
+	return 1 + len;
+}
+
 static uint32_t fill_virgl(uint32_t *at, uint32_t most)
 {
+	static const uint32_t known = sizeof(virgl_commands) / sizeof(virgl_commands[0]);
 	uint32_t n = 0;
 	at[n++] = VIRGL_CREATE_SUB_CTX | 1 << 16;
 	at[n++] = 1;
 	at[n++] = VIRGL_SET_SUB_CTX | 1 << 16;
 	at[n++] = 1;
-	while (n + 64 < most) {
-		uint32_t len = below(12) ? below(24) : below(60);
-		uint32_t said = below(24) ? len : (uint32_t)odd_number() & 0xffff;
-		at[n++] = below(VIRGL_COMMANDS) | below(VIRGL_OBJECTS) << 8 | said << 16;
+	while (n + 128 < most) {
+		const uint16_t *command = virgl_commands[below(known)];
+		uint32_t len = below(24) ? command[1] : below(60);
+		uint32_t said = below(50) ? len : (uint32_t)odd_number() & 0xffff;
+		if (below(12) == 0) {
+			n += fill_shader(at + n);
+			continue;
+		}
+		at[n++] = (below(50) ? command[0] : below(1 << 12)) | said << 16;
 		for (uint32_t i = 0; i < len; i++) {
-			at[n++] = word();
+			at[n++] = i == 0 && below(4) ? 1 + below(8) : word();
 		}
 	}
 	return n;
@@ -149,7 +190,8 @@ static uint32_t fill_stream(uint32_t most)
 static uint32_t some_size(void)
 {
 	static const uint32_t sizes[] = {1, 2, 3, 16384, 16385, STREAM_WORDS};
-	return below(12) ? 64 + below(1000) : sizes[below(6)];
+	/* A context ends with its first error. */
+	return below(12) ? 132 + below(200) : sizes[below(6)];
 }
 
 /* --- resources --- */
@@ -198,12 +240,13 @@ static uint32_t make_blob(int fd, uint32_t mem, uint32_t flags, uint64_t size, u
 		.size = size,
 		.blob_id = blob_id,
 	};
+	bool sane = size == 4096 && blob_id == 0;
 	/* The kernel would take the memory. */
 	if (size > 16 << 20 && mem != VIRTGPU_BLOB_MEM_HOST3D) {
 		create.size = 16 << 20;
 	}
 	/* With commands of its own that say what the blob is. */
-	if (below(4) == 0) {
+	if (!sane && below(4) == 0) {
 		create.cmd_size = 4 * (fill_stream(200));
 		create.cmd = (uintptr_t)stream;
 	}
@@ -356,6 +399,14 @@ static void mode_resources(unsigned count)
 					  : make_texture(fd, true);
 		made += handle != 0;
 	}
+	/* That the worker has come so far. */
+	uint32_t none[2] = {0};
+	int fence;
+	errno = -node_exec(fd, none, sizeof(none), 0, &fence);
+	if (errno != 0) {
+		die("EXECBUFFER");
+	}
+	wait_fence(fence);
 	printf("made %u\n", made);
 	wait_for_word();
 }

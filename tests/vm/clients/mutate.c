@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * A preloaded library that makes a GPU program a hostile one: now and then a word of the commands that it
- * submits is another. MUTATE_SEED, and MUTATE_AFTER: submits that are left alone.
+ * submits is another. MUTATE_SEED, and MUTATE_AFTER: submits that are left alone. Says "mutated N" to stdout.
  */
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -44,6 +45,9 @@ static int submit(int fd, unsigned long request, struct drm_virtgpu_execbuffer *
 		uint32_t at = below(n);
 		words[at] = below(2) ? words[at] ^ 1u << below(32) : (uint32_t)odd_number();
 	}
+	static unsigned mutated;
+	printf("mutated %u\n", ++mutated);
+	fflush(stdout);
 	changed.command = (uintptr_t)words;
 	int ret = real(fd, request, &changed);
 	exec->fence_fd = changed.fence_fd;
