@@ -140,7 +140,7 @@ vm_bench_smoke() {
 }
 
 gpu_bench_smoke() {
-	python3 tests/bench/gpu_bench.py --build build --repetitions 1 --scale 0.05 \
+	python3 tests/bench/gpu_bench.py --build build --repetitions 1 --scale 0.02 \
 		--junit "$results/gpu-bench.xml"
 }
 

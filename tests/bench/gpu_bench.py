@@ -238,7 +238,7 @@ def measure_all(machine, rows, args, values):
             for way in (way for way in WAYS if way in row[4] and way in args.ways.split(",")):
                 made = None
                 try:
-                    made = machine.measure(way, row, max(0.5, SECONDS * args.scale))
+                    made = machine.measure(way, row, max(0.2, SECONDS * args.scale))
                 except (bench.Failed, guest.GuestError, AssertionError) as error:
                     print(f"{row[0]}, {way}: {error}", file=sys.stderr)
                 note(values, row, way, made)
@@ -295,7 +295,7 @@ def parse():
     parser.add_argument("--build", default="build", help="build directory (default: build)")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1,
-                        help=f"times {SECONDS} s for each value (0.05: only to see that it runs)")
+                        help=f"times {SECONDS} s for each value (0.02: only to see that it runs)")
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
     parser.add_argument("--junit", help="also write a junit XML file: a test per measurement and way")
