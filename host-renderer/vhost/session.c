@@ -201,10 +201,29 @@ static int start_if_set_up(struct hr_session *session, unsigned index)
 	return 0;
 }
 
+/* A device that has more memory mapped than the VMM's table has places can't be started again. Whether this is
+ * a pause is not said; a reset takes the memory away. Source: QEMU 11.1, vhost_user_set_mem_table(). */
+static void warn_of_pause(const struct hr_session *session)
+{
+	if (session->window.kind == HR_WINDOW_EACH && session->window.n_maps + 1 > VU_MAX_REGIONS) {
+		br_log(BR_LOG_INFO,
+		       "vhost: the device is stopped with %u pieces of memory mapped: if the "
+		       "machine "
+		       "is paused, QEMU 11.1 can't start it again until the guest reboots; with "
+		       "--gpu "
+		       "none it can",
+		       session->window.n_maps);
+	}
+}
+
 static void stop_queue(struct hr_session *session, unsigned index)
 {
+	bool ran = session->queues[index].running;
 	hr_queue_stop(&session->queues[index]);
 	if (index == 0 && session->shared.device) {
+		if (ran) {
+			warn_of_pause(session);
+		}
 		session->shared.device->paused = true;
 		hr_window_pause(&session->window);
 		session->starting = false;
