@@ -5,6 +5,9 @@ All the while a terminal shows what it paints, and a cube on Venus turns. A work
 of other programs along, and may do so only by a fault of virglrenderer or a driver: then new programs have a
 GPU.
 """
+import collections
+import os
+import pathlib
 import re
 
 import pytest
@@ -65,6 +68,12 @@ def own_faults(machine):
         re.findall(r".*(?:host-renderer|shared)/\S+: runtime error.*", text)
 
 
+def open_files(process):
+    """How many of each there are."""
+    return collections.Counter(re.sub(r"\d+", "N", os.readlink(path)) for path in
+                               pathlib.Path(f"/proc/{process.pid}/fd").iterdir())
+
+
 @pytest.fixture(scope="module")
 def gpu_machine():
     made = vmrig.Machine(gpu="venus,virgl", reboots=True)
@@ -103,7 +112,7 @@ def neighbours(everyone):
     everyone.see_cube_turn()
     everyone.stop_cube()
     lab.wait_until(lambda: lab.counts(machine.host)[0] <= fds,
-                   lambda: f"the host's fds to return from {lab.counts(machine.host)[0]} to {fds}")
+                   lambda: f"the host's fds to return to {fds}: {open_files(machine.host)}")
     most = test_vm_hostile.MOST_GROWTH_SANITIZED if lab.sanitized() else test_vm_hostile.MOST_GROWTH
     assert lab.counts(machine.host)[1] - memory < most, "the device's process has grown"
     everyone.start_cube()

@@ -394,8 +394,7 @@ static void mode_resources(unsigned count)
 	int fd = open_context();
 	for (unsigned i = 0; i < count; i++) {
 		uint32_t handle = capset == VENUS
-					  ? make_blob(fd, VIRTGPU_BLOB_MEM_HOST3D,
-						      VIRTGPU_BLOB_FLAG_USE_MAPPABLE, 4096, 0)
+					  ? make_blob(fd, VIRTGPU_BLOB_MEM_HOST3D, 0, 4096, 0)
 					  : make_texture(fd, true);
 		made += handle != 0;
 	}
