@@ -281,25 +281,3 @@ def test_no_environment(gpu):
     assert guest_shell(gpu, f"{lab.program('causeway-guest')} --print-environment") == ""
     text = guest_shell(gpu, f"{lab.program('causeway-guest')} --check")
     assert "ok       Vulkan: Venus\n" in text and "ok       OpenGL: VirGL" in text, text
-
-
-def test_machine_is_paused(new_machine):
-    """QEMU 11.1 can't start a device again that has much memory mapped; the host says so, and a reboot mends
-    it."""
-    machine = new_machine(gpu="venus")
-    made = vmrig.VmRig(machine)
-    try:
-        compositor = lab.Sway(made)
-        bridge = made.bridge(compositor)
-        start_cube(made, bridge)
-        lab.wait_until(lambda: len(compositor.windows()) == 1, "a window")
-        machine.vm.qmp("stop")
-        machine.host.expect_error(r"vhost: the device is stopped with \d+ pieces of memory mapped")
-        machine.vm.qmp("cont")
-        machine.vm.reboot()
-        machine.load_driver()
-        lab.wait_until(lambda: not compositor.windows(), "the window of before to go")
-        start_cube(made, made.bridge(compositor))
-        lab.wait_until(lambda: len(compositor.windows()) == 1, "a new window")
-    finally:
-        made.finish()
