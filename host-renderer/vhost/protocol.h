@@ -36,6 +36,7 @@ enum vu_request {
 
 /** Requests of ours, on the back-end channel. */
 enum vu_backend_request {
+	VU_BACKEND_CONFIG_CHANGE = 2,
 	VU_BACKEND_SHMEM_MAP = 9,
 	VU_BACKEND_SHMEM_UNMAP = 10,
 };

@@ -31,6 +31,8 @@ struct due {
 	enum due_kind kind;
 	bool stale; /* of before a stop: nobody waits for it */
 	struct vu_shmem_map map;
+	/* Of a map, which takes two answers: its own, and that of what was asked behind it. */
+	bool answered, accepted;
 	int fd; /* of a map that is held; owned; else -1 */
 	/* Of a map: what was asked. */
 	struct hr_resource *resource; /* referenced */
@@ -135,7 +137,13 @@ static void handle_ack(struct hr_window *window)
 		close_channel(window);
 		return;
 	}
-	finish_due(window, first_due(window), refused == 0);
+	struct due *due = first_due(window);
+	if (due->kind != DUE_UNMAP && !due->answered) {
+		due->answered = true;
+		due->accepted = refused == 0;
+		return;
+	}
+	finish_due(window, due, due->kind == DUE_UNMAP ? refused == 0 : due->accepted);
 }
 
 static int on_channel(int fd, uint32_t mask, void *data)
@@ -174,11 +182,23 @@ int hr_window_set_channel_take(struct hr_window *window, int *fd)
 	return 0;
 }
 
+/* QEMU 11.1 answers a map before the guest sees it: what the guest writes in between is lost. But it does one thing
+ * after the other, so the answer to something harmless behind it says that the map is done. Source: QEMU,
+ * vhost_user_backend_handle_shmem_map(). */
 static int send_due(struct hr_window *window, const struct due *due, int fd)
 {
+	uint32_t flags = VU_VERSION | VU_FLAG_NEED_REPLY;
 	uint32_t request = due->kind == DUE_UNMAP ? VU_BACKEND_SHMEM_UNMAP : VU_BACKEND_SHMEM_MAP;
-	int ret = hr_message_send(window->channel_fd, request, VU_VERSION | VU_FLAG_NEED_REPLY,
-				  &due->map, sizeof(due->map), fd);
+	int ret = hr_message_send(window->channel_fd, request, flags, &due->map, sizeof(due->map),
+				  fd);
+	if (ret == 0 && due->kind != DUE_UNMAP) {
+		ret = hr_message_send(window->channel_fd, VU_BACKEND_CONFIG_CHANGE, flags, NULL, 0,
+				      -1);
+		if (ret < 0) {
+			/* The VMM's answers can't be told apart any more. */
+			(void)shutdown(window->channel_fd, SHUT_RDWR);
+		}
+	}
 	if (ret < 0) {
 		br_log_peer(BR_LOG_WARN, "vhost: the VMM can't be asked for memory: %s",
 			    strerror(-ret));

@@ -64,8 +64,7 @@ static bool do_map(struct front *front, const struct vu_shmem_map *map, int fd)
 			return false;
 		}
 	}
-	CHECK(mmap(front->window + map->shm_offset, map->len, PROT_READ | PROT_WRITE,
-		   MAP_SHARED | MAP_FIXED, fd, (off_t)map->fd_offset) != MAP_FAILED);
+	front->late_fd = dup(fd);
 	front->shown[front->n_shown++] = *map;
 	front->maps++;
 	return true;
@@ -84,13 +83,26 @@ static bool do_unmap(struct front *front, const struct vu_shmem_map *map)
 	return false;
 }
 
+/* QEMU lets the guest see a map only after it has answered, before it looks at what comes next. */
+static void finish_map(struct front *front)
+{
+	if (front->late_fd > 0) {
+		const struct vu_shmem_map *map = &front->shown[front->n_shown - 1];
+		CHECK(mmap(front->window + map->shm_offset, map->len, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_FIXED, front->late_fd,
+			   (off_t)map->fd_offset) != MAP_FAILED);
+		close(front->late_fd);
+		front->late_fd = 0;
+	}
+}
+
 static void serve_back(struct front *front)
 {
 	struct {
 		struct vu_header header;
 		struct vu_shmem_map map;
 	} __attribute__((packed)) message;
-	struct iovec iov = {&message, sizeof(message)};
+	struct iovec iov = {&message, sizeof(message.header)};
 	char control[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
 	struct msghdr msg = {.msg_iov = &iov,
 			     .msg_iovlen = 1,
@@ -101,17 +113,24 @@ static void serve_back(struct front *front)
 		if (CMSG_FIRSTHDR(&msg)) {
 			memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
 		}
+		finish_map(front);
 		CHECK_EQ(message.header.flags, VU_VERSION | VU_FLAG_NEED_REPLY);
-		struct vu_shmem_map map = message.map;
 		bool is_map = message.header.request == VU_BACKEND_SHMEM_MAP;
-		CHECK(is_map || message.header.request == VU_BACKEND_SHMEM_UNMAP);
+		bool is_sync = message.header.request == VU_BACKEND_CONFIG_CHANGE;
+		CHECK(is_map || is_sync || message.header.request == VU_BACKEND_SHMEM_UNMAP);
+		CHECK_EQ(message.header.size, is_sync ? 0 : sizeof(message.map));
+		CHECK(is_sync || recv(front->back_fd, &message.map, sizeof(message.map),
+				      MSG_WAITALL) == sizeof(message.map));
+		struct vu_shmem_map map = message.map;
 		/* QEMU 11.1 ends if asked while the device is stopped. */
 		CHECK(front->running);
-		uint64_t refused = is_map ? !do_map(front, &map, fd) : !do_unmap(front, &map);
-		CHECK(is_map || !refused);
+		uint64_t refused = is_sync  ? 1
+				   : is_map ? !do_map(front, &map, fd)
+					    : !do_unmap(front, &map);
+		CHECK(is_map || is_sync || !refused);
 		br_fd_clear(&fd);
 		if (front->hold_replies) {
-			CHECK(front->n_held < 8);
+			CHECK(front->n_held < FRONT_MAX_HELD);
 			front->held[front->n_held].request = message.header.request;
 			front->held[front->n_held++].refused = refused;
 		} else {

@@ -26,6 +26,7 @@
 #define FRONT_USER_HIGH 0x7e0000000000ull
 #define FRONT_QUEUE_SIZE 64
 #define FRONT_WINDOW (1u << 20)
+#define FRONT_MAX_HELD 16
 #define FRONT_MAX_SHOWN (BR_LIMIT_WINDOW_MAPS + 1)
 
 /** What the front end does otherwise than QEMU 11.1. All zero: nothing. */
@@ -59,13 +60,14 @@ struct front {
 	uint8_t *window; /* what the guest sees of it */
 	struct vu_shmem_map shown[FRONT_MAX_SHOWN];
 	unsigned n_shown;
+	int late_fd;  /* of the last one shown, while the guest does not see it; 0: it does */
 	bool running; /* the device is */
 	unsigned maps;
 	bool hold_replies; /* on the back-end channel */
 	struct {
 		uint32_t request;
 		uint64_t refused;
-	} held[8];
+	} held[FRONT_MAX_HELD];
 	unsigned n_held;
 	struct front_queue queues[2];
 	uint64_t fence_id;
