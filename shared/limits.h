@@ -34,6 +34,7 @@
 /* The device */
 #define BR_LIMIT_RESOURCES 65536		/* of one device */
 #define BR_LIMIT_CTX_RESOURCES 16384		/* attached to one context */
+#define BR_LIMIT_CTX_MAPS 4096			/* of the blobs that it made; Vulkan wants 4096 */
 #define BR_LIMIT_BLOB_BYTES (1ull << 32)	/* one blob */
 #define BR_LIMIT_DEVICE_BYTES (16ull << 30)	/* host memory for the blobs of one device */
 #define BR_LIMIT_HELD_BYTES (4ull << 30)	/* of it that the compositor has for one client */
@@ -43,7 +44,9 @@
 #define BR_LIMIT_CTX_PIPE_BYTES (64u << 20)	/* queued for all pipes of one context */
 #define BR_LIMIT_FENCES 4096			/* pending fences of one context */
 #define BR_LIMIT_IMAGE_REQS 4096		/* distinct image requirements of one context */
-#define BR_LIMIT_DEFERRED 128			/* requests that wait for a worker's memory */
+#define BR_LIMIT_DEFERRED 512			/* requests that wait for a worker's memory */
+#define BR_LIMIT_CTX_DEFERRED 256		/* of them for one context, or its resources */
+#define BR_LIMIT_DEFERRED_BYTES (32u << 20)	/* of them */
 #define BR_LIMIT_WORKER_QUEUE_BYTES (64u << 20) /* queued for a GPU worker that does not read */
 #define BR_LIMIT_SESSIONS 16			/* devices (socket connections) of one host */
 

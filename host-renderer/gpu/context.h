@@ -59,6 +59,8 @@ struct hr_context {
 	struct wl_list link;	    /* hr_device.contexts */
 	struct wl_list attachments; /* hr_attachment.context_link */
 	uint32_t n_attachments;
+	struct wl_list made; /* hr_resource.made_link */
+	uint32_t n_mapped;   /* of those */
 };
 
 /** A kind of context. */

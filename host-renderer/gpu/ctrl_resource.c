@@ -11,6 +11,7 @@
 #include "fd.h"
 #include "host.h"
 #include "limits.h"
+#include "log.h"
 #include "render.h"
 #include "resource.h"
 
@@ -93,6 +94,10 @@ static int create_blob(struct hr_device *device, struct hr_request *request,
 		hr_pages_finish(device, &pages);
 		return ret;
 	}
+	struct hr_context *context = hr_device_find_context(device, request->hdr.ctx_id);
+	if (context) {
+		hr_resource_set_maker(resource, context);
+	}
 	resource->pages = pages;
 	resource->blob_mem = cmd->blob_mem;
 	resource->blob_flags = cmd->blob_flags;
@@ -101,8 +106,7 @@ static int create_blob(struct hr_device *device, struct hr_request *request,
 		device->host_bytes += cmd->size;
 	}
 	if (memory.gpu) {
-		hr_render_create_blob(hr_device_find_context(device, request->hdr.ctx_id), resource,
-				      cmd->blob_id);
+		hr_render_create_blob(context, resource, cmd->blob_id);
 	}
 	return 0;
 }
@@ -163,12 +167,15 @@ static int map(struct hr_resource *resource, uint64_t offset, const struct hr_re
 	    !(resource->blob_flags & VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE)) {
 		return -EINVAL;
 	}
-	if (!frontend->ops->map) {
-		return hr_resource_need_memory(resource);
+	if (resource->maker && resource->maker->n_mapped >= BR_LIMIT_CTX_MAPS) {
+		br_log_peer(BR_LOG_WARN, "host: a guest program maps more than %d pieces of memory",
+			    BR_LIMIT_CTX_MAPS);
+		return -ENOSPC;
 	}
-	resource->mapped = true;
-	int ret = frontend->ops->map(frontend->data, resource, offset, request);
-	resource->mapped = ret == 0 || ret == -EINPROGRESS;
+	hr_resource_set_mapped(resource, true);
+	int ret = frontend->ops->map ? frontend->ops->map(frontend->data, resource, offset, request)
+				     : hr_resource_need_memory(resource);
+	hr_resource_set_mapped(resource, ret == 0 || ret == -EINPROGRESS);
 	return ret;
 }
 
@@ -176,7 +183,7 @@ void hr_device_mapped(struct hr_device *device, const struct virtio_gpu_ctrl_hdr
 		      uint64_t cookie, struct hr_resource *resource, int err)
 {
 	if (err < 0) {
-		resource->mapped = false;
+		hr_resource_set_mapped(resource, false);
 		hr_device_respond(device, request, cookie, hr_ctrl_response_of(err));
 		return;
 	}
@@ -202,7 +209,6 @@ uint32_t hr_ctrl_resource_map_blob(struct hr_device *device, struct hr_request *
 	if (ret < 0) {
 		return ret == -EINPROGRESS ? 0 : hr_ctrl_response_of(ret);
 	}
-	resource->mapped = true;
 	hr_device_mapped(device, &request->hdr, request->cookie, resource, 0);
 	return 0;
 }
@@ -221,7 +227,7 @@ uint32_t hr_ctrl_resource_unmap_blob(struct hr_device *device, struct hr_request
 	if (device->frontend.ops->unmap) {
 		device->frontend.ops->unmap(device->frontend.data, resource);
 	}
-	resource->mapped = false;
+	hr_resource_set_mapped(resource, false);
 	return VIRTIO_GPU_RESP_OK_NODATA;
 }
 

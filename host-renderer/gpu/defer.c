@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context.h"
 #include "ctrl.h"
 #include "device.h"
 #include "fd.h"
 #include "limits.h"
+#include "resource.h"
 #include "socket_proto.h"
 
 /** A request that waits. */
@@ -16,6 +18,7 @@ struct deferred {
 	struct wl_list link; /* hr_device.deferred */
 	struct hr_request request;
 	uint32_t ctx_id, resource_id; /* what it names; 0: none */
+	uint32_t owner;		      /* the context that it counts for */
 	int fds[SK_MAX_FDS];
 	uint8_t bytes[];
 };
@@ -75,9 +78,33 @@ bool hr_defer_must(const struct hr_device *device, const struct hr_request *requ
 	return false;
 }
 
+/* The context that a request is for, or that made its resource; 0: none. */
+static uint32_t owner_of(struct hr_device *device, const struct hr_request *request)
+{
+	const struct hr_resource *resource = hr_resource_find(device, resource_of(request));
+	if (request->hdr.ctx_id != 0 || !resource || !resource->maker) {
+		return request->hdr.ctx_id;
+	}
+	return resource->maker->id;
+}
+
+static bool has_room(const struct hr_device *device, uint32_t owner, size_t len)
+{
+	const struct deferred *deferred;
+	size_t bytes = 0;
+	uint32_t n = 0;
+	wl_list_for_each (deferred, &device->deferred, link) {
+		n += deferred->owner == owner ? 1 : 0;
+		bytes += deferred->request.len;
+	}
+	return device->n_deferred < BR_LIMIT_DEFERRED && n < BR_LIMIT_CTX_DEFERRED &&
+	       len <= BR_LIMIT_DEFERRED_BYTES - bytes;
+}
+
 int hr_defer(struct hr_device *device, struct hr_request *request)
 {
-	if (device->n_deferred >= BR_LIMIT_DEFERRED || request->n_fds > SK_MAX_FDS) {
+	uint32_t owner = owner_of(device, request);
+	if (!has_room(device, owner, request->len) || request->n_fds > SK_MAX_FDS) {
 		return -ENOSPC;
 	}
 	struct deferred *deferred = malloc(sizeof(*deferred) + request->len);
@@ -88,6 +115,7 @@ int hr_defer(struct hr_device *device, struct hr_request *request)
 	deferred->request.bytes = deferred->bytes;
 	deferred->request.fds = deferred->fds;
 	deferred->ctx_id = request->hdr.ctx_id;
+	deferred->owner = owner;
 	deferred->resource_id = resource_of(request);
 	memcpy(deferred->bytes, request->bytes, request->len);
 	for (size_t i = 0; i < request->n_fds; i++) {

@@ -16,7 +16,7 @@ struct hr_request;
 bool hr_defer_must(const struct hr_device *device, const struct hr_request *request);
 
 /** Keep a request (copied; its fds are taken) until hr_defer_run() finds that it can go on. Returns 0;
- * -ENOSPC BR_LIMIT_DEFERRED wait; -ENOMEM. */
+ * -ENOSPC as many wait as may (BR_LIMIT_DEFERRED, of one context BR_LIMIT_CTX_DEFERRED); -ENOMEM. */
 int hr_defer(struct hr_device *device, struct hr_request *request);
 
 /** Run all that need not wait any more. */

@@ -136,6 +136,7 @@ int hr_device_create_context(struct hr_device *device, uint32_t id, const struct
 	context->device = device;
 	context->id = id;
 	wl_list_init(&context->attachments);
+	wl_list_init(&context->made);
 	wl_list_insert(&device->contexts[id % HR_CONTEXT_BUCKETS], &context->link);
 	device->n_contexts++;
 	return 0;
@@ -146,5 +147,6 @@ void hr_device_destroy_context(struct hr_context *context)
 	wl_list_remove(&context->link);
 	context->device->n_contexts--;
 	hr_resource_detach_all(context);
+	hr_resource_orphan_all(context);
 	context->ops->destroy(context);
 }

@@ -31,6 +31,7 @@ struct hr_resource *hr_resource_create_take(struct hr_device *device, uint32_t i
 	resource->memory_fd = br_fd_take(&memory->fd);
 	resource->fresh = memory->fresh;
 	resource->map_info = memory->map_info;
+	wl_list_init(&resource->made_link);
 	wl_list_init(&resource->attachments);
 	wl_list_init(&resource->knowers);
 	wl_list_insert(bucket(device, id), &resource->link);
@@ -52,6 +53,35 @@ int hr_resource_need_memory(struct hr_resource *resource)
 	}
 	resource->memory_fd = fd;
 	return 0;
+}
+
+void hr_resource_set_maker(struct hr_resource *resource, struct hr_context *context)
+{
+	resource->maker = context;
+	wl_list_insert(&context->made, &resource->made_link);
+}
+
+static void forget_maker(struct hr_resource *resource)
+{
+	resource->maker = NULL;
+	wl_list_remove(&resource->made_link);
+	wl_list_init(&resource->made_link);
+}
+
+void hr_resource_orphan_all(struct hr_context *context)
+{
+	struct hr_resource *resource, *next;
+	wl_list_for_each_safe (resource, next, &context->made, made_link) {
+		forget_maker(resource);
+	}
+}
+
+void hr_resource_set_mapped(struct hr_resource *resource, bool mapped)
+{
+	if (resource->maker && mapped != resource->mapped) {
+		resource->maker->n_mapped += mapped ? 1 : -1u;
+	}
+	resource->mapped = mapped;
 }
 
 struct hr_resource *hr_resource_find(struct hr_device *device, uint32_t id)
@@ -117,6 +147,8 @@ struct hr_resource *hr_resource_unref(struct hr_resource *resource)
 	if (resource->mapped && device->frontend.ops->unmap) {
 		device->frontend.ops->unmap(device->frontend.data, resource);
 	}
+	hr_resource_set_mapped(resource, false);
+	forget_maker(resource);
 	hr_render_forget(resource);
 	device->n_resources--;
 	device->host_bytes -= resource->charged;

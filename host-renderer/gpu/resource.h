@@ -57,8 +57,11 @@ struct hr_resource {
 	uint64_t window_offset; /* the front end's, while mapped */
 	struct hr_pages pages;	/* the guest's; may be none */
 	uint32_t width, height; /* pixels; of 2D resources */
-	bool mapped, has_uuid;
+	bool mapped;		/* see hr_resource_set_mapped() */
+	bool has_uuid;
 	uint8_t uuid[16];
+	struct hr_context *maker;   /* NULL: none, or it is gone */
+	struct wl_list made_link;   /* hr_context.made */
 	struct wl_list attachments; /* hr_attachment.resource_link */
 	/* Of the GPU's, see render.h. */
 	enum hr_gpu_state gpu;
@@ -83,6 +86,15 @@ struct hr_resource *hr_resource_create_take(struct hr_device *device, uint32_t i
 /** See to it that memory_fd is there. Returns 0; -ENXIO the resource has only guest pages, or none;
  * else -errno. */
 int hr_resource_need_memory(struct hr_resource *resource);
+
+/** Say by which context it was made, once. */
+void hr_resource_set_maker(struct hr_resource *resource, struct hr_context *context);
+
+/** Let the resources of a context that goes away be nobody's. */
+void hr_resource_orphan_all(struct hr_context *context);
+
+/** Say that the guest sees it in the front end's window, or no longer; its maker's count follows. */
+void hr_resource_set_mapped(struct hr_resource *resource, bool mapped);
 
 /** Find by id. NULL if there is none. */
 struct hr_resource *hr_resource_find(struct hr_device *device, uint32_t id);

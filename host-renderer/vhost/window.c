@@ -20,8 +20,12 @@
 #define SHMID_HOST_VISIBLE 1
 /* The smallest page of a guest: it maps no less. */
 #define PAGE 4096u
+/* Asked of the VMM at a time. Each is two messages, and its socket has to take them all while it is busy with
+ * the guest: one message takes below 1 KiB of the 208 KiB that Linux gives a socket. */
+#define MOST_DUE 32
 
 static void set_taken(struct hr_window *window, const struct hr_resource *resource, bool taken);
+static void send_held(struct hr_window *window);
 
 enum due_kind { DUE_START, DUE_MAP, DUE_UNMAP };
 
@@ -111,6 +115,14 @@ static struct due *first_due(struct hr_window *window)
 	return due;
 }
 
+static void drop_all(struct hr_window *window, struct wl_list *list)
+{
+	while (!wl_list_empty(list)) {
+		struct due *due = wl_container_of(list->next, due, link);
+		finish_due(window, due, false);
+	}
+}
+
 static void close_channel(struct hr_window *window)
 {
 	if (window->source) {
@@ -119,8 +131,11 @@ static void close_channel(struct hr_window *window)
 	}
 	br_fd_clear(&window->channel_fd);
 	window->ack_have = 0;
-	while (!wl_list_empty(&window->due)) {
-		finish_due(window, first_due(window), false);
+	window->n_due = 0;
+	drop_all(window, &window->due);
+	/* During a pause a new channel may follow. */
+	if (!window->paused) {
+		drop_all(window, &window->held);
 	}
 }
 
@@ -143,7 +158,9 @@ static void handle_ack(struct hr_window *window)
 		due->accepted = refused == 0;
 		return;
 	}
+	window->n_due--;
 	finish_due(window, due, due->kind == DUE_UNMAP ? refused == 0 : due->accepted);
+	send_held(window);
 }
 
 static int on_channel(int fd, uint32_t mask, void *data)
@@ -206,18 +223,24 @@ static int send_due(struct hr_window *window, const struct due *due, int fd)
 	return ret;
 }
 
+static bool may_ask(const struct hr_window *window)
+{
+	return !window->paused && window->n_due < MOST_DUE;
+}
+
 /* Ask the VMM, now or as soon as it may be asked; fd: borrowed. *ret_due is for the caller to fill in. */
 static int ask(struct hr_window *window, enum due_kind kind, const struct vu_shmem_map *map, int fd,
 	       struct due **ret_due)
 {
-	struct due *due = calloc(1, sizeof(*due));
+	struct due *due = window->channel_fd >= 0 ? calloc(1, sizeof(*due)) : NULL;
 	if (!due) {
-		return -ENOMEM;
+		return window->channel_fd >= 0 ? -ENOMEM : -ENOTCONN;
 	}
 	*due = (struct due){.kind = kind, .map = *map, .fd = -1};
 	wl_list_init(&due->link);
 	int ret = 0;
-	if (!window->paused) {
+	bool now = may_ask(window) && wl_list_empty(&window->held);
+	if (now) {
 		ret = send_due(window, due, fd);
 	} else if (fd >= 0) {
 		due->fd = br_fd_dup(fd);
@@ -227,9 +250,25 @@ static int ask(struct hr_window *window, enum due_kind kind, const struct vu_shm
 		due_destroy(due);
 		return ret;
 	}
-	wl_list_insert((window->paused ? &window->held : &window->due)->prev, &due->link);
+	window->n_due += now ? 1 : 0;
+	wl_list_insert((now ? &window->due : &window->held)->prev, &due->link);
 	*ret_due = due;
 	return 0;
+}
+
+static void send_held(struct hr_window *window)
+{
+	while (may_ask(window) && !wl_list_empty(&window->held)) {
+		struct due *due = wl_container_of(window->held.next, due, link);
+		if (send_due(window, due, due->fd) < 0) {
+			finish_due(window, due, false);
+			continue;
+		}
+		br_fd_clear(&due->fd);
+		wl_list_remove(&due->link);
+		wl_list_insert(window->due.prev, &due->link);
+		window->n_due++;
+	}
 }
 
 void hr_window_pause(struct hr_window *window)
@@ -240,16 +279,7 @@ void hr_window_pause(struct hr_window *window)
 void hr_window_resume(struct hr_window *window)
 {
 	window->paused = false;
-	while (!wl_list_empty(&window->held)) {
-		struct due *due = wl_container_of(window->held.next, due, link);
-		if (send_due(window, due, due->fd) < 0) {
-			finish_due(window, due, false);
-			continue;
-		}
-		br_fd_clear(&due->fd);
-		wl_list_remove(&due->link);
-		wl_list_insert(window->due.prev, &due->link);
-	}
+	send_held(window);
 }
 
 /* --- start and stop --- */

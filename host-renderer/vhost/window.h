@@ -43,8 +43,11 @@ struct hr_window {
 	/* The back-end channel. */
 	int channel_fd; /* -1: none */
 	struct wl_event_source *source;
-	struct wl_list due;  /* struct due.link: answers that the VMM owes, in order */
-	struct wl_list held; /* struct due.link: to be asked for behind the pause, in order */
+	struct wl_list due; /* struct due.link: answers that the VMM owes, in order */
+	uint32_t n_due;	    /* of them */
+	/* struct due.link: to be asked for behind a pause, or behind those, in order. No more than the
+	 * guest's queue and BR_LIMIT_WINDOW_MAPS let wait. */
+	struct wl_list held;
 	uint8_t ack[HR_ACK_BYTES];
 	size_t ack_have;
 	/* Called when the last start's answer is there: the guest may go on. */

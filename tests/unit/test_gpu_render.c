@@ -28,10 +28,11 @@
 #include "sock.h"
 #include "test.h"
 
-#define MAX_ANSWERS 256
+#define MAX_ANSWERS 1024
 #define VENUS_CTX 1
 #define OTHER_CTX 2
 #define CHANNEL_CTX 3
+#define THIRD_CTX 4
 #define RAM_BYTES 65536
 
 /* A context of another kind, as the channel's is. */
@@ -708,13 +709,19 @@ TEST(many_that_wait)
 {
 	uint64_t last = 0;
 	set_up();
-	(void)create_blob(7);
-	(void)map_blob(7);
-	for (uint32_t i = 0; i < BR_LIMIT_DEFERRED; i++) {
-		last = map_blob(7);
-		rig.n_answers = answer_of(last) == 0 ? 0 : rig.n_answers;
+	(void)create_context(OTHER_CTX, VIRTIO_GPU_CAPSET_VENUS);
+	for (uint32_t context = VENUS_CTX; context <= OTHER_CTX; context++) {
+		(void)create_blob_of(context, context + 6);
+		for (uint32_t i = 0; i < BR_LIMIT_CTX_DEFERRED; i++) {
+			CHECK_INT(answer_of(map_blob(context + 6)), 0);
+		}
+		last = map_blob(context + 6);
+		CHECK_INT(answer_of(last), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
 	}
-	CHECK_INT(answer_of(last), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
+	/* They have all there is, together. */
+	(void)create_context(THIRD_CTX, VIRTIO_GPU_CAPSET_VENUS);
+	(void)create_blob_of(THIRD_CTX, 20);
+	CHECK_INT(answer_of(map_blob(20)), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
 	rig.n_answers = 0;
 	hr_device_destroy(rig.device);
 	rig.device = NULL;

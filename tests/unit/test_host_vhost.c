@@ -13,103 +13,15 @@
 
 #include "fd.h"
 #include "limits.h"
+#include "vhost_blobs.h"
 #include "vhost_frontend.h"
 
-#define OK VIRTIO_GPU_RESP_OK_NODATA
-#define BAD VIRTIO_GPU_RESP_ERR_INVALID_PARAMETER
-#define NO_MEMORY VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY
-#define BAD_RESOURCE VIRTIO_GPU_RESP_ERR_INVALID_RESOURCE_ID
-#define BAD_CONTEXT VIRTIO_GPU_RESP_ERR_INVALID_CONTEXT_ID
-
 static const struct xd_poll poll_cmd = {.hdr = {.cmd = XD_CMD_POLL, .cmd_size = sizeof(poll_cmd)}};
-
-static uint32_t type_of(const struct front *front)
-{
-	struct virtio_gpu_ctrl_hdr hdr;
-	memcpy(&hdr, front->answer, sizeof(hdr));
-	return hdr.type;
-}
 
 static void say(const char *text)
 {
 	CHECK(br_stream_write(&fake_client->out, text, strlen(text)) == 0);
 	fake_client->events->events_ready(fake_client->data);
-}
-
-/* Ask for an image of one-byte pixels; returns its blob id. */
-static uint32_t ask_image(struct front *front, const uint8_t *query, uint32_t rows,
-			  uint64_t *ret_size)
-{
-	const struct xd_get_image_requirements cmd = {
-		.hdr = {.cmd = XD_CMD_GET_IMAGE_REQUIREMENTS, .cmd_size = sizeof(cmd)},
-		.width = 4096,
-		.height = rows,
-		.drm_format = 0x20203852,
-	};
-	struct xd_image_requirements answer;
-	uint16_t head;
-	(void)front_submit(front, &cmd, sizeof(cmd), XD_RING_QUERY);
-	CHECK(front_take(front, 0, &head));
-	CHECK_EQ(type_of(front), OK);
-	memcpy(&answer, query, sizeof(answer));
-	*ret_size = answer.size;
-	return answer.blob_id;
-}
-
-static uint32_t attach(struct front *front, uint32_t id)
-{
-	struct virtio_gpu_ctx_resource cmd = {
-		.hdr = {.type = VIRTIO_GPU_CMD_CTX_ATTACH_RESOURCE, .ctx_id = CTX},
-		.resource_id = id};
-	return front_call(front, &cmd, sizeof(cmd));
-}
-
-static uint32_t create_host3d(struct front *front, uint32_t id, uint64_t blob_id, uint64_t size)
-{
-	struct virtio_gpu_resource_create_blob blob = {
-		.hdr = {.type = VIRTIO_GPU_CMD_RESOURCE_CREATE_BLOB, .ctx_id = CTX},
-		.resource_id = id,
-		.blob_mem = VIRTIO_GPU_BLOB_MEM_HOST3D,
-		.blob_flags = VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE,
-		.blob_id = blob_id,
-		.size = size,
-	};
-	uint32_t type = front_call(front, &blob, sizeof(blob));
-	return type == OK ? attach(front, id) : type;
-}
-
-static uint32_t map_blob(struct front *front, uint32_t id, uint64_t offset)
-{
-	struct virtio_gpu_resource_map_blob map = {
-		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, .resource_id = id, .offset = offset};
-	return front_call(front, &map, sizeof(map));
-}
-
-static uint32_t on_resource(struct front *front, uint32_t type, uint32_t id)
-{
-	struct virtio_gpu_resource_unref cmd = {.hdr.type = type, .resource_id = id};
-	return front_call(front, &cmd, sizeof(cmd));
-}
-
-/* Send a resource to the compositor's side. Returns the fd that came there, the caller's. */
-static struct br_handle send_resource(struct front *front, uint32_t id)
-{
-	struct {
-		struct xd_send_receive head;
-		uint8_t data[8];
-	} cmd = {.head = {.hdr = {.cmd = XD_CMD_SEND, .cmd_size = sizeof(cmd)},
-			  .num_identifiers = 1,
-			  .opaque_data_size = 8,
-			  .identifiers = {id},
-			  .types = {XD_ITEM_BLOB}}};
-	struct br_handle handle = {.fd = -1};
-	uint16_t head;
-	(void)front_submit(front, &cmd, sizeof(cmd), XD_RING_SEND);
-	CHECK(front_take(front, 0, &head));
-	if (type_of(front) == OK) {
-		CHECK(br_stream_pop_handle(&fake_client->in, &handle));
-	}
-	return handle;
 }
 
 static void test_capsets(struct front *front)
@@ -161,7 +73,7 @@ static void test_burst(struct front *front)
 		}
 		for (int i = 0; i < FRONT_QUEUE_SIZE / 2; i++) {
 			CHECK(front_take(front, 0, &head));
-			CHECK_EQ(type_of(front), VIRTIO_GPU_RESP_OK_CAPSET_INFO);
+			CHECK_EQ(front_type(front), VIRTIO_GPU_RESP_OK_CAPSET_INFO);
 		}
 	}
 }
@@ -176,7 +88,7 @@ static void test_channel(struct front *front)
 	poll = front_submit(front, &poll_cmd, sizeof(poll_cmd), XD_RING_CHANNEL);
 	CHECK(!front_take(front, 0, &head));
 	uint64_t size;
-	CHECK_EQ(ask_image(front, ring[0], 4, &size), XD_FIRST_ITEM_ID);
+	CHECK_EQ(front_ask_image(front, ring[0], 4, &size), XD_FIRST_ITEM_ID);
 	CHECK_EQ(size, 4 * 4096);
 	/* More than the first piece of the mailbox holds. */
 	char text[3001];
@@ -190,104 +102,6 @@ static void test_channel(struct front *front)
 	CHECK_EQ(receive.hdr.cmd, XD_CMD_RECEIVE);
 	CHECK_EQ(receive.opaque_data_size, 3000);
 	CHECK(memcmp(ring[1] + sizeof(receive), text, 3000) == 0);
-}
-
-static void test_window(struct front *front)
-{
-	uint8_t *ring[2];
-	uint64_t size;
-	front_driver_start(front, true);
-	CHECK_EQ(front->maps, 1);
-	front_open(front, ring);
-	uint32_t blob_id = ask_image(front, ring[0], 2, &size);
-	CHECK_EQ(create_host3d(front, 5, blob_id, size), OK);
-	CHECK_EQ(map_blob(front, 5, 0x3000), VIRTIO_GPU_RESP_OK_MAP_INFO);
-	memcpy(front->window + 0x3000, "from the guest", 15);
-	struct br_handle handle = send_resource(front, 5);
-	CHECK(handle.fd >= 0 && handle.offset == 0x3000 && handle.bytes == size);
-	char text[15];
-	CHECK(pread(handle.fd, text, 15, (off_t)handle.offset) == 15);
-	CHECK(memcmp(text, "from the guest", 15) == 0);
-	CHECK(pwrite(handle.fd, "from the host", 14, (off_t)handle.offset) == 14);
-	CHECK(memcmp(front->window + 0x3000, "from the host", 14) == 0);
-	close(handle.fd);
-	/* Not twice, not over another, not outside, not between pages. */
-	CHECK_EQ(map_blob(front, 5, 0x10000), BAD);
-	CHECK_EQ(create_host3d(front, 6, blob_id, size), OK);
-	CHECK_EQ(map_blob(front, 6, 0x4000), BAD);
-	CHECK_EQ(map_blob(front, 6, 0x2000), BAD);
-	CHECK_EQ(map_blob(front, 6, FRONT_WINDOW - 4096), BAD);
-	CHECK_EQ(map_blob(front, 6, FRONT_WINDOW), BAD);
-	CHECK_EQ(map_blob(front, 6, UINT64_MAX - 4095), BAD);
-	CHECK_EQ(map_blob(front, 6, 0x5800), BAD);
-	CHECK_EQ(map_blob(front, 6, FRONT_WINDOW - size), VIRTIO_GPU_RESP_OK_MAP_INFO);
-	CHECK_EQ(map_blob(front, 9, 0), BAD_RESOURCE);
-	/* The next one there finds nothing of the one before. */
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 5), OK);
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 5), BAD_RESOURCE);
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 6), OK);
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 6), BAD);
-	CHECK_EQ(map_blob(front, 6, 0x3000), VIRTIO_GPU_RESP_OK_MAP_INFO);
-	for (size_t i = 0; i < size; i++) {
-		CHECK(front->window[0x3000 + i] == 0);
-	}
-	CHECK_EQ(front->maps, 1);
-}
-
-/* The same where the VMM maps every blob by itself. */
-static void test_window_each(struct front *front)
-{
-	uint8_t *ring[2];
-	uint64_t size;
-	front_driver_start(front, true);
-	CHECK_EQ(front->maps, 0);
-	front_open(front, ring);
-	uint32_t blob_id = ask_image(front, ring[0], 2, &size);
-	CHECK_EQ(create_host3d(front, 5, blob_id, size), OK);
-	CHECK_EQ(map_blob(front, 5, 0x3000), VIRTIO_GPU_RESP_OK_MAP_INFO);
-	CHECK_EQ(front->maps, 1);
-	memcpy(front->window + 0x3000, "from the guest", 15);
-	struct br_handle handle = send_resource(front, 5);
-	CHECK(handle.fd >= 0 && handle.offset == 0);
-	char text[15];
-	CHECK(pread(handle.fd, text, 15, 0) == 15 && memcmp(text, "from the guest", 15) == 0);
-	close(handle.fd);
-	CHECK_EQ(create_host3d(front, 6, blob_id, size), OK);
-	CHECK_EQ(map_blob(front, 6, 0x4000), BAD);
-	CHECK_EQ(map_blob(front, 6, 0x5000), VIRTIO_GPU_RESP_OK_MAP_INFO);
-	/* A place is free again at once, and shows other memory. */
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 5), OK);
-	CHECK_EQ(create_host3d(front, 7, blob_id, size), OK);
-	CHECK_EQ(map_blob(front, 7, 0x3000), VIRTIO_GPU_RESP_OK_MAP_INFO);
-	CHECK_EQ(front->window[0x3000], 0);
-	CHECK_EQ(front->n_shown, 2);
-	/* A VMM that refuses costs the guest this one. */
-	front->quirks.refuse_map = true;
-	CHECK_EQ(create_host3d(front, 8, blob_id, size), OK);
-	CHECK_EQ(map_blob(front, 8, 0x10000), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
-	front->quirks.refuse_map = false;
-	CHECK_EQ(map_blob(front, 8, 0x10000), VIRTIO_GPU_RESP_OK_MAP_INFO);
-	/* Nothing is said to a VMM that resets the device, which drops everything itself. */
-	front_driver_stop(front);
-	front_driver_start(front, true);
-	CHECK_EQ(front->n_shown, 0);
-}
-
-/* A guest can't use up the places that a VMM, or KVM, has for memory. */
-static void test_window_each_limit(struct front *front)
-{
-	uint8_t *ring[2];
-	uint64_t size;
-	front_driver_start(front, true);
-	front_open(front, ring);
-	uint32_t n, last, blob_id = ask_image(front, ring[0], 1, &size);
-	for (n = 10; n <= 10 + BR_LIMIT_WINDOW_MAPS; n++) {
-		CHECK_EQ(create_host3d(front, n, blob_id, 4096), OK);
-		last = map_blob(front, n, n * 4096ull);
-		CHECK_EQ(last == NO_MEMORY, n == 10 + BR_LIMIT_WINDOW_MAPS);
-	}
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 10), OK);
-	CHECK_EQ(map_blob(front, n - 1, 0), VIRTIO_GPU_RESP_OK_MAP_INFO);
 }
 
 /* Memory from the compositor is copied into the window. */
@@ -307,11 +121,11 @@ static void test_item(struct front *front)
 	memcpy(&receive, ring[1], sizeof(receive));
 	CHECK(receive.num_identifiers == 1 && receive.types[0] == XD_ITEM_BLOB &&
 	      receive.sizes[0] == 4);
-	CHECK_EQ(create_host3d(front, 5, receive.identifiers[0], 4096), OK);
-	CHECK_EQ(map_blob(front, 5, 0), VIRTIO_GPU_RESP_OK_MAP_INFO);
+	CHECK_EQ(front_create_host3d(front, 5, receive.identifiers[0], 4096), OK);
+	CHECK_EQ(front_map_blob(front, 5, 0), VIRTIO_GPU_RESP_OK_MAP_INFO);
 	CHECK(memcmp(front->window, "xkb", 4) == 0 && front->window[4] == 0);
 	/* Each can be had once. */
-	CHECK_EQ(create_host3d(front, 6, receive.identifiers[0], 4096), BAD);
+	CHECK_EQ(front_create_host3d(front, 6, receive.identifiers[0], 4096), BAD);
 }
 
 static uint32_t create_pages(struct front *front, uint32_t id, uint32_t mem, uint64_t blob_id,
@@ -335,7 +149,7 @@ static uint32_t create_pages(struct front *front, uint32_t id, uint32_t mem, uin
 	cmd.entries[0] = (struct virtio_gpu_mem_entry){.addr = address + half, .length = half};
 	cmd.entries[1] = (struct virtio_gpu_mem_entry){.addr = address, .length = half};
 	uint32_t type = front_call(front, &cmd, sizeof(cmd));
-	return type == OK ? attach(front, id) : type;
+	return type == OK ? front_attach(front, id) : type;
 }
 
 static uint32_t transfer(struct front *front, uint32_t type, uint32_t id, struct virtio_gpu_box box,
@@ -357,11 +171,11 @@ static void test_transfer(struct front *front)
 	front_driver_start(front, true);
 	CHECK_EQ(front->maps, 0);
 	front_open(front, ring);
-	uint32_t blob_id = ask_image(front, ring[0], 2, &size);
+	uint32_t blob_id = front_ask_image(front, ring[0], 2, &size);
 	CHECK_EQ(size, 8192);
 	CHECK_EQ(create_pages(front, 5, VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST, blob_id, size, &pages),
 		 OK);
-	CHECK_EQ(map_blob(front, 5, 0), BAD);
+	CHECK_EQ(front_map_blob(front, 5, 0), BAD);
 	for (size_t i = 0; i < size; i++) {
 		pages[i] = (uint8_t)(i % 251 + 1);
 	}
@@ -369,7 +183,7 @@ static void test_transfer(struct front *front)
 	 * across the border of the two entries. */
 	struct virtio_gpu_box box = {.x = 5, .y = 1, .w = 10, .h = 3, .d = 1};
 	CHECK_EQ(transfer(front, to, 5, box, 1100, 1000), OK);
-	struct br_handle handle = send_resource(front, 5);
+	struct br_handle handle = front_send_resource(front, 5);
 	CHECK(handle.fd >= 0 && handle.offset == 0);
 	CHECK(pread(handle.fd, seen, sizeof(seen), 0) == (ssize_t)sizeof(seen));
 	for (size_t i = 0; i < size; i++) {
@@ -397,8 +211,8 @@ static void test_transfer(struct front *front)
 	close(handle.fd);
 	/* Without its pages there is nothing to copy; given again, there is. */
 	box = (struct virtio_gpu_box){.w = 16, .h = 1, .d = 1};
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, 5), OK);
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, 5),
+	CHECK_EQ(front_on_resource(front, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, 5), OK);
+	CHECK_EQ(front_on_resource(front, VIRTIO_GPU_CMD_RESOURCE_DETACH_BACKING, 5),
 		 VIRTIO_GPU_RESP_ERR_UNSPEC);
 	CHECK_EQ(transfer(front, to, 5, box, 0, 0), BAD);
 	struct {
@@ -422,7 +236,7 @@ static void test_transfer_limits(struct front *front)
 	uint64_t size;
 	front_driver_start(front, true);
 	front_open(front, ring);
-	uint32_t blob_id = ask_image(front, ring[0], 32, &size);
+	uint32_t blob_id = front_ask_image(front, ring[0], 32, &size);
 	CHECK_EQ(create_pages(front, 5, VIRTIO_GPU_BLOB_MEM_HOST3D_GUEST, blob_id, size, &pages),
 		 OK);
 	struct virtio_gpu_box box = {.w = 1, .h = BR_LIMIT_TRANSFER_ROWS + 1, .d = 1};
@@ -443,7 +257,7 @@ static void test_pages_as_file(struct front *front)
 	front_open(front, ring);
 	CHECK_EQ(create_pages(front, 5, VIRTIO_GPU_BLOB_MEM_GUEST, 0, 8192, &pages), OK);
 	memcpy(pages + 4096, "profile", 8);
-	struct br_handle handle = send_resource(front, 5);
+	struct br_handle handle = front_send_resource(front, 5);
 	CHECK(handle.fd >= 0);
 	memset(pages, 0, 8192);
 	CHECK(pread(handle.fd, text, 8, 0) == 8 && memcmp(text, "profile", 8) == 0);
@@ -494,17 +308,17 @@ static void test_2d_and_cursor(struct front *front)
 						 .resource_id = 3};
 	CHECK_EQ(front_call(front, &scanout, sizeof(scanout)),
 		 VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID);
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 3), OK);
+	CHECK_EQ(front_on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 3), OK);
 	/* Each command on its own queue. */
 	struct virtio_gpu_update_cursor cursor = {.hdr.type = VIRTIO_GPU_CMD_UPDATE_CURSOR};
 	uint16_t head;
 	(void)front_request(front, 1, &cursor, sizeof(cursor));
 	CHECK(front_take(front, 1, &head));
-	CHECK_EQ(type_of(front), VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID);
+	CHECK_EQ(front_type(front), VIRTIO_GPU_RESP_ERR_INVALID_SCANOUT_ID);
 	CHECK_EQ(front_call(front, &cursor, sizeof(cursor)), VIRTIO_GPU_RESP_ERR_UNSPEC);
 	(void)front_request(front, 1, &flush, sizeof(flush));
 	CHECK(front_take(front, 1, &head));
-	CHECK_EQ(type_of(front), VIRTIO_GPU_RESP_ERR_UNSPEC);
+	CHECK_EQ(front_type(front), VIRTIO_GPU_RESP_ERR_UNSPEC);
 }
 
 /* Requests that wait keep their places in the queue, and must leave some for the others. */
@@ -519,13 +333,13 @@ static void test_waiting_requests(struct front *front)
 	for (unsigned i = 0; i < 40; i++) {
 		(void)front_submit(front, &poll_cmd, sizeof(poll_cmd), XD_RING_CHANNEL);
 		if (front_take(front, 0, &head)) {
-			CHECK_EQ(type_of(front), NO_MEMORY);
+			CHECK_EQ(front_type(front), NO_MEMORY);
 			refused++;
 		}
 	}
 	/* One of its own, and a quarter of the quarter that all share. */
 	CHECK_EQ(40 - refused, 1 + FRONT_QUEUE_SIZE / 4 / 4);
-	CHECK_EQ(ask_image(front, ring[0], 1, &size), XD_FIRST_ITEM_ID);
+	CHECK_EQ(front_ask_image(front, ring[0], 1, &size), XD_FIRST_ITEM_ID);
 	/* More programs than half of the places are refused, each by the end of its stream. */
 	struct virtio_gpu_ctx_create create = {.hdr = {.type = VIRTIO_GPU_CMD_CTX_CREATE},
 					       .context_init = XD_CAPSET_ID};
@@ -610,7 +424,7 @@ static void test_pause_keeps_answers(struct front *front)
 	front_driver_start(front, false);
 	CHECK(front_take(front, 0, &head));
 	CHECK_EQ(head, sent);
-	CHECK_EQ(type_of(front), OK);
+	CHECK_EQ(front_type(front), OK);
 }
 
 /* A reset: nothing of before is left, and the window is there again. */
@@ -624,9 +438,9 @@ static void test_reset(struct front *front)
 		CHECK_EQ(front->maps, i);
 		CHECK(fake_client == NULL);
 		front_open(front, ring);
-		uint32_t blob_id = ask_image(front, ring[0], 2, &size);
-		CHECK_EQ(create_host3d(front, 5, blob_id, size), OK);
-		CHECK_EQ(map_blob(front, 5, 0), VIRTIO_GPU_RESP_OK_MAP_INFO);
+		uint32_t blob_id = front_ask_image(front, ring[0], 2, &size);
+		CHECK_EQ(front_create_host3d(front, 5, blob_id, size), OK);
+		CHECK_EQ(front_map_blob(front, 5, 0), VIRTIO_GPU_RESP_OK_MAP_INFO);
 		CHECK(front->window[0] == 0);
 		front->window[0] = 0xaa;
 		(void)front_submit(front, &poll_cmd, sizeof(poll_cmd), XD_RING_CHANNEL);
@@ -644,15 +458,15 @@ static void lose_blob_while_stopped(struct front *front)
 	uint16_t head;
 	front_driver_start(front, true);
 	front_open(front, ring);
-	uint32_t blob_id = ask_image(front, ring[0], 2, &size);
-	CHECK_EQ(create_host3d(front, 5, blob_id, size), OK);
+	uint32_t blob_id = front_ask_image(front, ring[0], 2, &size);
+	CHECK_EQ(front_create_host3d(front, 5, blob_id, size), OK);
 	front->hold_replies = true;
 	const struct virtio_gpu_resource_map_blob map = {
 		.hdr.type = VIRTIO_GPU_CMD_RESOURCE_MAP_BLOB, .resource_id = 5};
 	(void)front_request(front, 0, &map, sizeof(map));
 	CHECK(!front_take(front, 0, &head));
 	CHECK_EQ(front->n_shown, 1);
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 5), OK);
+	CHECK_EQ(front_on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 5), OK);
 }
 
 static void test_pause_asks_nothing(struct front *front)
@@ -665,7 +479,7 @@ static void test_pause_asks_nothing(struct front *front)
 	front_driver_start(front, false);
 	CHECK_EQ(front->n_shown, 0);
 	CHECK(front_take(front, 0, &head));
-	CHECK_EQ(type_of(front), VIRTIO_GPU_RESP_OK_MAP_INFO);
+	CHECK_EQ(front_type(front), VIRTIO_GPU_RESP_OK_MAP_INFO);
 }
 
 static void test_reset_asks_nothing(struct front *front)
@@ -702,18 +516,6 @@ static void test_memory_moves(struct front *front)
 	CHECK(memcmp(ring[1] + sizeof(struct xd_send_receive), "after", 5) == 0);
 }
 
-static void test_refused_window(struct front *front)
-{
-	uint8_t *ring[2];
-	uint64_t size;
-	front_driver_start(front, true);
-	CHECK_EQ(front->maps, 0);
-	front_open(front, ring);
-	uint32_t blob_id = ask_image(front, ring[0], 2, &size);
-	CHECK_EQ(create_host3d(front, 5, blob_id, size), OK);
-	CHECK_EQ(map_blob(front, 5, 0), VIRTIO_GPU_RESP_ERR_OUT_OF_MEMORY);
-}
-
 /* One VMM at a time; the next after it has left. */
 static void test_reconnect(struct front *front)
 {
@@ -742,20 +544,20 @@ static void test_ids(struct front *front)
 	CHECK_EQ(front_call(front, &create, sizeof(create)), BAD);
 	create.context_init = 5;
 	CHECK_EQ(front_call(front, &create, sizeof(create)), BAD_CONTEXT);
-	CHECK_EQ(create_host3d(front, 5, 2, 4096), BAD_CONTEXT);
+	CHECK_EQ(front_create_host3d(front, 5, 2, 4096), BAD_CONTEXT);
 	front_open(front, ring);
-	CHECK_EQ(create_host3d(front, 5, 2, 4096), BAD);
+	CHECK_EQ(front_create_host3d(front, 5, 2, 4096), BAD);
 	CHECK_EQ(create_pages(front, 0, VIRTIO_GPU_BLOB_MEM_GUEST, 0, 8192, &pages), BAD_RESOURCE);
 	CHECK_EQ(create_pages(front, 1, VIRTIO_GPU_BLOB_MEM_GUEST, 0, 8192, &pages), BAD_RESOURCE);
 	CHECK_EQ(create_pages(front, 5, VIRTIO_GPU_BLOB_MEM_GUEST, 7, 8192, &pages), BAD);
 	CHECK_EQ(create_pages(front, 5, 4, 0, 8192, &pages), BAD);
-	CHECK_EQ(attach(front, 55), BAD_RESOURCE);
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1), BAD);
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_ASSIGN_UUID, 55), BAD_RESOURCE);
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_ASSIGN_UUID, 1),
+	CHECK_EQ(front_attach(front, 55), BAD_RESOURCE);
+	CHECK_EQ(front_on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNMAP_BLOB, 1), BAD);
+	CHECK_EQ(front_on_resource(front, VIRTIO_GPU_CMD_RESOURCE_ASSIGN_UUID, 55), BAD_RESOURCE);
+	CHECK_EQ(front_on_resource(front, VIRTIO_GPU_CMD_RESOURCE_ASSIGN_UUID, 1),
 		 VIRTIO_GPU_RESP_OK_RESOURCE_UUID);
 	/* A ring that goes away while the channel has it: its memory stays until then. */
-	CHECK_EQ(on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 2), OK);
+	CHECK_EQ(front_on_resource(front, VIRTIO_GPU_CMD_RESOURCE_UNREF, 2), OK);
 	uint16_t head;
 	(void)front_submit(front, &poll_cmd, sizeof(poll_cmd), XD_RING_CHANNEL);
 	say("still");
@@ -774,9 +576,6 @@ int main(void)
 		FRONT_CASE(burst, .indirect = true),
 		FRONT_CASE(burst, .no_event_idx = true),
 		FRONT_CASE(channel),
-		FRONT_CASE(window),
-		FRONT_CASE(window_each, .each = true),
-		FRONT_CASE(window_each_limit, .each = true, .window_bytes = 64u << 20),
 		FRONT_CASE(item),
 		FRONT_CASE(item, .each = true),
 		FRONT_CASE(transfer, .no_shmem = true),
@@ -791,7 +590,6 @@ int main(void)
 		FRONT_CASE(reset_asks_nothing, .each = true),
 		FRONT_CASE(reset),
 		FRONT_CASE(memory_moves),
-		FRONT_CASE(refused_window, .refuse_map = true),
 		FRONT_CASE(reconnect),
 		FRONT_CASE(ids),
 	};

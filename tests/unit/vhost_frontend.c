@@ -108,7 +108,8 @@ static void serve_back(struct front *front)
 			     .msg_iovlen = 1,
 			     .msg_control = control,
 			     .msg_controllen = sizeof(control)};
-	while (front->back_fd >= 0 && recvmsg(front->back_fd, &msg, MSG_DONTWAIT) > 0) {
+	while (front->back_fd >= 0 && !front->deaf &&
+	       recvmsg(front->back_fd, &msg, MSG_DONTWAIT) > 0) {
 		int fd = -1;
 		if (CMSG_FIRSTHDR(&msg)) {
 			memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
@@ -208,6 +209,9 @@ static void negotiate(struct front *front)
 	int pair[2];
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);
 	front->back_fd = pair[0];
+	/* Less than the default, so that few messages fill it. */
+	const int room = 32768;
+	CHECK(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) == 0);
 	CHECK_EQ(front_send_ack(front, VU_SET_BACKEND_REQ_FD, NULL, 0, &pair[1], 1), 0);
 	close(pair[1]);
 	front_send(front, VU_SET_OWNER, 0, NULL, 0, NULL, 0);

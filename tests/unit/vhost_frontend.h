@@ -64,6 +64,7 @@ struct front {
 	bool running; /* the device is */
 	unsigned maps;
 	bool hold_replies; /* on the back-end channel */
+	bool deaf;	   /* it is not read */
 	struct {
 		uint32_t request;
 		uint64_t refused;
