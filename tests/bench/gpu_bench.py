@@ -5,7 +5,8 @@
 Everything is on one weston of the host (--renderer=gl, 1000 Hz) on Mesa's software GPU, with dma-bufs by
 tests/fixture/udmabuf.c. Ways: "direct" (the program on the host, on lavapipe, Zink on lavapipe, llvmpipe),
 "vtest" (the program on the host, on Venus by virglrenderer's own virgl_test_server: without a virtual machine
-and without us), "causeway" (the program in the guest). Frames are commits of the program's surface, in a
+and without us), "container" (the same as vtest, but its Wayland through causeway-guest and causeway-host over
+their socket: what the bridge itself costs, at native speed), "causeway" (the program in the guest). Frames are commits of the program's surface, in a
 window of time that begins when its first frames are through; nothing waits for the display. Where QEMU
 translates the guest's code, small frames measure that; the larger ones, which take the GPU longer, show more
 of the bridge.
@@ -40,8 +41,8 @@ STILL = "tests/integration/clients/still.so"
 READY = 10  # frames before the window of time
 SECONDS = 8
 ZINK = {"MESA_LOADER_DRIVER_OVERRIDE": "zink", "LIBGL_ALWAYS_SOFTWARE": "1"}
-WAYS = ("direct", "vtest", "causeway")
-CPU_PARTS = ("program", "GPU processes", "causeway-host", "virtual CPUs", "QEMU's devices", "weston")
+WAYS = ("direct", "vtest", "container", "causeway")
+CPU_PARTS = ("program", "GPU processes", "causeway-host", "causeway-guest", "virtual CPUs", "QEMU's devices", "weston")
 
 
 def cube(width=400, height=300):
@@ -116,6 +117,7 @@ class GpuBench:
             self.weston = pixels.Weston(self.host, size=(1920, 1080), renderer="gl",
                                         args=["--refresh-rate=1000000"])
             self.start_vtest()
+            self.container = self.host.bridge(self.weston, host_args=["--gpu", "none"])
             self.machine = vmrig.Machine(gpu="venus,virgl", build=build)
             self.guest = vmrig.VmRig(self.machine)
             self.rigs.append(self.guest)
@@ -150,18 +152,27 @@ class GpuBench:
             return self.guest.start(argv, env)
         env = lab.with_dmabufs(dict(self.host.env, **env))
         env["LD_PRELOAD"] += f":{self.still}"
-        if way == "vtest":
+        if way != "direct":
             env.update(VTEST_SOCKET_NAME=str(self.host.dir / "vtest"), VN_DEBUG="vtest",
                        VK_DRIVER_FILES=f"{ICDS}/virtio_icd.json")
-        return self.host.start(argv, dict(env, WAYLAND_DISPLAY=self.weston.display))
+        display = self.container.display if way == "container" else self.weston.display
+        return self.host.start(argv, dict(env, WAYLAND_DISPLAY=display))
+
+    def bridge_of(self, way):
+        """(causeway-guest, causeway-host) of a way, whose CPU time and counters count; else none."""
+        return {"container": (self.container.guest, self.container.host),
+                "causeway": (self.bridge.guest, self.machine.host)}.get(way, (None, None))
 
     def cpu(self, way):
         """CPU time so far, by part."""
-        host, qemu = self.machine.host.pid, self.machine.vm.qemu.pid
-        workers = children_of(host)[1:] if way == "causeway" else children_of(self.vtest.pid)
+        guest_end, host_end = self.bridge_of(way)
+        qemu = self.machine.vm.qemu.pid
+        workers = children_of(host_end.pid)[1:] if way == "causeway" else children_of(self.vtest.pid)
         parts = {"GPU processes": seconds_of(workers) if way != "direct" else 0,
                  "weston": seconds_of(children_of(self.weston.process.pid)),
-                 "causeway-host": seconds_of([host]) if way == "causeway" else 0,
+                 "causeway-host": seconds_of([host_end.pid]) if host_end else 0,
+                 # In a machine it is part of the virtual CPUs.
+                 "causeway-guest": seconds_of([guest_end.pid]) if way == "container" else 0,
                  "virtual CPUs": 0, "QEMU's devices": 0}
         if way == "causeway":
             for stat in pathlib.Path(f"/proc/{qemu}/task").glob("*/stat"):
@@ -171,10 +182,12 @@ class GpuBench:
                 parts[part] += (int(fields[11]) + int(fields[12])) / bench.TICKS
         return parts
 
-    def copied_bytes(self):
-        """By causeway-host and causeway-guest; SIGUSR1 makes them say."""
+    def copied_bytes(self, way):
+        """By causeway-host and causeway-guest; SIGUSR1 makes them say. NaN without them."""
         total = 0
-        for process in (self.bridge.guest, self.machine.host):
+        if self.bridge_of(way)[0] is None:
+            return math.nan
+        for process in self.bridge_of(way):
             def said(process=process):
                 return re.findall(r"copied_bytes=(\d+)", "\n".join(process.errors))
             before = len(said())
@@ -189,12 +202,12 @@ class GpuBench:
         try:
             processes = [self.start(way, argv, env) for _ in range(n)]
             programs = [Program(process) for process in processes]
-            cpu, copied = self.cpu(way), self.copied_bytes() if way == "causeway" else 0
+            cpu, copied = self.cpu(way), self.copied_bytes(way)
             first = [program.look() for program in programs]
             time.sleep(seconds)  # it is what is measured
             last = [program.look() for program in programs]
             after = self.cpu(way)
-            copied = self.copied_bytes() - copied if way == "causeway" else math.nan
+            copied = self.copied_bytes(way) - copied
         finally:
             for process in processes:
                 process.kill()
@@ -228,7 +241,7 @@ def note(values, row, way, made):
         for part in CPU_PARTS:
             if made[part] > 0:
                 add(f"{row[0]}: CPU per frame, {part}", made[part])
-        if way == "causeway":
+        if not math.isnan(made["copied"]):
             add(f"{row[0]}: copied per frame", made["copied"])
 
 
@@ -260,9 +273,11 @@ def print_result(machine, values, ways):
           f"{os.cpu_count()} CPUs, load average {os.getloadavg()[0]:.1f} at the end (ours included).\n")
     bench.print_table(values, units_of(values), ways)
     for name in (row[0] for row in ROWS):
-        ratio = bench.ratio(values, name, "causeway", "vtest")
-        if not math.isnan(ratio):
-            print(f"\n{name}: {ratio:.2f} of Venus without machine and bridge.", end="")
+        for way, what in (("container", "without the bridge"),
+                          ("causeway", "without machine and bridge")):
+            ratio = bench.ratio(values, name, way, "vtest")
+            if not math.isnan(ratio):
+                print(f"\n{name}: {ratio:.2f} of Venus {what}.", end="")
     print()
 
 
