@@ -178,6 +178,20 @@ def test_many_resources(neighbours, capset):
     no_crash(neighbours, ends)
 
 
+def test_many_maps(neighbours):
+    """Mapped all at once, and others' memory is mapped all the same."""
+    ends = worker_ends(neighbours.rig.machine)
+    program = hostile(neighbours, "venus", "maps", 1000)
+    neighbours.stop_cube()
+    neighbours.start_cube()
+    program.expect("made 1000", 120)
+    neighbours.stop_cube()
+    neighbours.start_cube()
+    program.ask("on", "done maps 1000")
+    assert program.wait() == 0
+    no_crash(neighbours, ends)
+
+
 @pytest.mark.parametrize("capset", ["venus", "virgl2"])
 def test_many_contexts(neighbours, capset):
     ends = worker_ends(neighbours.rig.machine)

@@ -388,13 +388,13 @@ static void mode_contexts(unsigned count)
 }
 
 /* As many as it gets, all in a hurry. */
-static void mode_resources(unsigned count)
+static void make_resources(unsigned count, uint32_t flags)
 {
 	unsigned made = 0;
 	int fd = open_context();
 	for (unsigned i = 0; i < count; i++) {
 		uint32_t handle = capset == VENUS
-					  ? make_blob(fd, VIRTGPU_BLOB_MEM_HOST3D, 0, 4096, 0)
+					  ? make_blob(fd, VIRTGPU_BLOB_MEM_HOST3D, flags, 4096, 0)
 					  : make_texture(fd, true);
 		made += handle != 0;
 	}
@@ -408,6 +408,17 @@ static void mode_resources(unsigned count)
 	wait_fence(fence);
 	printf("made %u\n", made);
 	wait_for_word();
+}
+
+static void mode_resources(unsigned count)
+{
+	make_resources(count, 0);
+}
+
+/* The kernel asks for each to be mapped as it is made, and waits for none. */
+static void mode_maps(unsigned count)
+{
+	make_resources(count, VIRTGPU_BLOB_FLAG_USE_MAPPABLE);
 }
 
 /* --- Venus' rings --- */
@@ -498,7 +509,7 @@ int main(int argc, char **argv)
 	} modes[] = {
 		{"streams", mode_streams},     {"blobs", mode_blobs},	    {"images", mode_images},
 		{"fences", mode_fences},       {"contexts", mode_contexts}, {"rings", mode_rings},
-		{"resources", mode_resources}, {"all", mode_all},
+		{"resources", mode_resources}, {"all", mode_all},	    {"maps", mode_maps},
 	};
 	capset = parse_capset(argc > 1 ? argv[1] : "");
 	const char *mode = argc > 2 ? argv[2] : "";
