@@ -12,10 +12,11 @@
 #define NOT_RUNNABLE 126
 #define NOT_FOUND 127
 
-static void run_child(char **argv, const char *display, const char *gl_driver)
-	__attribute__((noreturn));
+static void run_child(char **argv, const char *display, const char *x11_display,
+		      const char *gl_driver) __attribute__((noreturn));
 
-static void run_child(char **argv, const char *display, const char *gl_driver)
+static void run_child(char **argv, const char *display, const char *x11_display,
+		      const char *gl_driver)
 {
 	sigset_t none;
 	sigemptyset(&none);
@@ -23,6 +24,7 @@ static void run_child(char **argv, const char *display, const char *gl_driver)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)signal(SIGPIPE, SIG_DFL);
 	if (setenv("WAYLAND_DISPLAY", display, 1) < 0 ||
+	    (x11_display != NULL && setenv("DISPLAY", x11_display, 1) < 0) ||
 	    (gl_driver != NULL && setenv("MESA_LOADER_DRIVER_OVERRIDE", gl_driver, 0) < 0)) {
 		_exit(NOT_RUNNABLE);
 	}
@@ -33,7 +35,8 @@ static void run_child(char **argv, const char *display, const char *gl_driver)
 	_exit(status);
 }
 
-int gp_app_start(struct gp_app *app, char **argv, const char *display, const char *gl_driver)
+int gp_app_start(struct gp_app *app, char **argv, const char *display, const char *x11_display,
+		 const char *gl_driver)
 {
 	*app = (struct gp_app){0};
 	pid_t pid = fork();
@@ -41,7 +44,7 @@ int gp_app_start(struct gp_app *app, char **argv, const char *display, const cha
 		return -errno;
 	}
 	if (pid == 0) {
-		run_child(argv, display, gl_driver);
+		run_child(argv, display, x11_display, gl_driver);
 	}
 	app->pid = pid;
 	return 0;

@@ -384,6 +384,10 @@ void gp_client_destroy(struct gp_client *client)
 	struct gp_server *server = client->server;
 	client->running = true; /* callbacks on the way down change nothing */
 	close_channel(client);
+	if (client->state.xwayland != NULL) {
+		client->state.xwayland->ended(client->state.xwayland_data);
+		client->state.xwayland = NULL;
+	}
 	br_relay_destroy(client->relay);
 	unwatch_fence(client);
 	gp_state_finish(&client->state);
@@ -451,7 +455,8 @@ static void explain_no_channel(struct gp_client *client, int err)
 				     : "causeway-guest --check says what is missing");
 }
 
-static struct gp_client *client_new(struct gp_server *server, int *sock_fd)
+static struct gp_client *client_new(struct gp_server *server, int *sock_fd,
+				    const struct gp_xwayland_ops *xwayland, void *xwayland_data)
 {
 	struct gp_client *client = calloc(1, sizeof(*client));
 	if (client == NULL) {
@@ -469,6 +474,8 @@ static struct gp_client *client_new(struct gp_server *server, int *sock_fd)
 	client->state.carries_fds = server->options->shm == GP_SHM_AUTO ? carries_fds : NULL;
 	client->state.wake = handle_wake;
 	client->state.wait_readable = wait_readable;
+	client->state.xwayland = xwayland;
+	client->state.xwayland_data = xwayland_data;
 	client->mask = WL_EVENT_READABLE;
 	client->relay = br_relay_create(&config);
 	if (client->relay != NULL) {
@@ -488,7 +495,7 @@ static struct gp_client *client_new(struct gp_server *server, int *sock_fd)
 
 void gp_client_create_take(struct gp_server *server, int *sock_fd, const char *refusal)
 {
-	struct gp_client *client = client_new(server, sock_fd);
+	struct gp_client *client = client_new(server, sock_fd, NULL, NULL);
 	if (client == NULL) {
 		br_log(BR_LOG_ERROR, "guest: a program was turned away: out of memory");
 		br_fd_clear(sock_fd);
@@ -502,5 +509,33 @@ void gp_client_create_take(struct gp_server *server, int *sock_fd, const char *r
 			explain_no_channel(client, ret);
 		}
 	}
+	client_run(client);
+}
+
+struct br_relay *gp_client_create_xwayland_take(struct gp_server *server, int *sock_fd,
+						const struct gp_xwayland_ops *ops, void *data)
+{
+	struct gp_client *client = client_new(server, sock_fd, ops, data);
+	if (client == NULL) {
+		br_fd_clear(sock_fd);
+		return NULL;
+	}
+	int ret = open_channel(client);
+	if (ret < 0) {
+		explain_no_channel(client, ret);
+	}
+	return client->relay;
+}
+
+void gp_client_run(struct br_relay *relay)
+{
+	handle_wake(br_relay_data(relay));
+}
+
+void gp_client_end(struct br_relay *relay)
+{
+	struct gp_state *state = br_relay_data(relay);
+	struct gp_client *client = wl_container_of(state, client, state);
+	client->dead = true;
 	client_run(client);
 }

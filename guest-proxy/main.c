@@ -18,12 +18,16 @@
 #include "systemd.h"
 #include "trace.h"
 #include "transport.h"
+#ifdef HAVE_XWAYLAND
+#include "xwayland/server.h"
+#endif
 
 struct program {
 	struct gp_options options;
 	struct wl_event_loop *loop;
 	struct gp_server server;
 	struct gp_app app;
+	struct xw_server *xwayland; /* NULL: X11 programs are not served */
 	struct wl_event_source *signals[4];
 	bool quit;
 };
@@ -79,6 +83,39 @@ static int watch_signals(struct program *program)
 	return 0;
 }
 
+#ifdef HAVE_XWAYLAND
+/* What goes wrong is said, and costs only X11 programs something. */
+static void serve_x11(struct program *program)
+{
+	if (program->options.xwayland &&
+	    xw_server_create(&program->server, gp_gpu_gl_override(&program->options),
+			     &program->xwayland) == -ENOENT) {
+		br_log(BR_LOG_DEBUG, "guest: no X11 programs: Xwayland is not installed");
+	}
+}
+
+static const char *x11_display(const struct program *program)
+{
+	return program->xwayland != NULL ? xw_server_display(program->xwayland) : NULL;
+}
+#else
+static void serve_x11(struct program *program)
+{
+	(void)program;
+}
+
+static const char *x11_display(const struct program *program)
+{
+	(void)program;
+	return NULL;
+}
+
+static void xw_server_destroy(struct xw_server *server)
+{
+	(void)server;
+}
+#endif
+
 static int start_app(struct program *program)
 {
 	char **argv = program->options.app;
@@ -89,7 +126,7 @@ static int start_app(struct program *program)
 		br_log(BR_LOG_ERROR, "guest: the socket from systemd has no name for %s", argv[0]);
 		return -EINVAL;
 	}
-	int ret = gp_app_start(&program->app, argv, program->server.name,
+	int ret = gp_app_start(&program->app, argv, program->server.name, x11_display(program),
 			       gp_gpu_gl_override(&program->options));
 	if (ret < 0) {
 		br_log(BR_LOG_ERROR, "guest: can't start %s: %s", argv[0], strerror(-ret));
@@ -130,6 +167,7 @@ static int run(struct program *program)
 		return EXIT_FAILURE;
 	}
 	int status = EXIT_SUCCESS;
+	serve_x11(program);
 	if (start_app(program) < 0) {
 		status = EXIT_FAILURE;
 		program->quit = true;
@@ -148,6 +186,7 @@ static int run(struct program *program)
 	if (program->options.stats) {
 		gp_server_print_stats(&program->server);
 	}
+	xw_server_destroy(program->xwayland);
 	gp_server_finish(&program->server);
 	return program->options.app != NULL && status == EXIT_SUCCESS ? program->app.status
 								      : status;

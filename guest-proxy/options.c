@@ -18,7 +18,8 @@ enum long_only {
 	OPT_STATS,
 	OPT_CHECK,
 	OPT_SHM,
-	OPT_ENVIRONMENT
+	OPT_ENVIRONMENT,
+	OPT_XWAYLAND
 };
 
 static const struct option long_options[] = {
@@ -33,6 +34,7 @@ static const struct option long_options[] = {
 	{"stats", no_argument, NULL, OPT_STATS},
 	{"check", no_argument, NULL, OPT_CHECK},
 	{"print-environment", no_argument, NULL, OPT_ENVIRONMENT},
+	{"xwayland", required_argument, NULL, OPT_XWAYLAND},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
 	{0},
@@ -63,6 +65,9 @@ static void print_help(void)
 	       "                          auto: pass where the transport can (default)\n"
 	       "      --extensions LIST   of pipe-credit,push,fds: use at most these; or none, or "
 	       "all\n"
+	       "      --xwayland MODE     auto: serve X11 programs if Xwayland is installed "
+	       "(default);\n"
+	       "                          off: don't\n"
 	       "      --trace[=FILTER]    print each message; FILTER: client=N,iface=NAME,...\n"
 	       "      --log-level LEVEL   error, warn, info (default) or debug\n"
 	       "  -v, --verbose           the same as --log-level debug\n"
@@ -118,6 +123,14 @@ static int parse_shm(struct gp_options *options, const char *value)
 		}
 	}
 	return usage_error("--shm", value, "it must be auto, pass or mirror");
+}
+
+static int parse_xwayland(struct gp_options *options, const char *value)
+{
+	options->xwayland = strcmp(value, "auto") == 0;
+	return options->xwayland || strcmp(value, "off") == 0
+		       ? -1
+		       : usage_error("--xwayland", value, "it must be auto or off");
 }
 
 static uint32_t extension_bit(const char *name, size_t len)
@@ -207,6 +220,8 @@ static int parse_one(struct gp_options *options, int option)
 	case OPT_ENVIRONMENT:
 		options->print_environment = true;
 		return -1;
+	case OPT_XWAYLAND:
+		return parse_xwayland(options, optarg);
 	case 'h':
 		print_help();
 		return 0;
@@ -227,6 +242,7 @@ int gp_options_parse(struct gp_options *options, int argc, char **argv)
 		.transport = GP_TRANSPORT_VIRTGPU,
 		.extensions = GP_EXTENSIONS_ALL,
 		.log_level = BR_LOG_INFO,
+		.xwayland = true,
 	};
 	/* '+': the app's own options are not ours. */
 	while ((option = getopt_long(argc, argv, "+s:t:vqhV", long_options, NULL)) != -1) {

@@ -32,7 +32,8 @@ struct gp_options {
 	bool stats;
 	bool check;
 	bool print_environment;
-	char **app; /* NULL-terminated argument list; NULL: no app */
+	bool xwayland; /* X11 programs are served, if Xwayland is installed */
+	char **app;    /* NULL-terminated argument list; NULL: no app */
 };
 
 /** Read the command line. Returns -1 to go on, else the exit status: 0 after --help and --version,

@@ -31,6 +31,10 @@
 #define BR_LIMIT_COPIED_BYTES (1u << 30) /* of their copies */
 #define BR_LIMIT_SURFACES 1024		 /* of one client whose damage the host follows */
 
+/* X11 programs */
+#define BR_LIMIT_X_WINDOWS 4096	       /* children of the root window */
+#define BR_LIMIT_X_PROPERTY_BYTES 4096 /* read of a property of a window's */
+
 /* The device */
 #define BR_LIMIT_RESOURCES 65536		/* of one device */
 #define BR_LIMIT_CTX_RESOURCES 16384		/* attached to one context */

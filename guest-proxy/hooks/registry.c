@@ -11,6 +11,10 @@
 #include "limits.h"
 #include "wire.h"
 
+/* What an X server is offered by us. No compositor gets as far with its names. Source: xwayland-shell-v1. */
+#define SHELL_NAME 0xfffffff0u
+#define SHELL_VERSION 1
+
 /* Removed globals that a late bind may still name. */
 #define MAX_REMOVED 64
 
@@ -40,6 +44,15 @@ static void registry_destroy(struct br_relay *relay, struct br_object *object)
 	object->data = NULL;
 }
 
+static void announce_shell(struct br_relay *relay, struct br_object *object)
+{
+	const char *name = br_ifaces[BR_IFACE_XWAYLAND_SHELL_V1].name;
+	const union br_arg args[] = {{.u = SHELL_NAME},
+				     {.str = {.ptr = name, .len = (uint32_t)strlen(name)}},
+				     {.u = SHELL_VERSION}};
+	(void)br_relay_send(relay, BR_EVENT, object, BR_EVT_WL_REGISTRY_GLOBAL, args, NULL);
+}
+
 static struct registry *registry_get(struct br_relay *relay, struct br_object *object)
 {
 	if (object->data == NULL) {
@@ -51,6 +64,9 @@ static struct registry *registry_get(struct br_relay *relay, struct br_object *o
 		wl_list_insert(&gp_state_of(relay)->registries, &registry->link);
 		object->data = registry;
 		object->destroy = registry_destroy;
+		if (gp_state_of(relay)->xwayland != NULL) {
+			announce_shell(relay, object);
+		}
 	}
 	return object->data;
 }
@@ -111,6 +127,9 @@ enum br_verdict gp_hook_wl_registry_global(struct br_relay *relay, struct br_msg
 		return BR_DROP;
 	}
 	const struct br_iface *iface = &br_ifaces[index];
+	if (index == BR_IFACE_XWAYLAND_SHELL_V1) {
+		return BR_DROP; /* ours is for our X server; there are no others */
+	}
 	if (!(iface->flags & BR_IFACE_GLOBAL) || iface->flags & BR_IFACE_HIDDEN ||
 	    iface->safe_version == 0) {
 		return BR_DROP;
@@ -148,22 +167,31 @@ enum br_verdict gp_hook_wl_registry_global_remove(
 	return BR_FORWARD;
 }
 
+uint32_t gp_registry_find(struct br_relay *relay, uint16_t iface, struct br_object **ret_registry,
+			  uint32_t *ret_name)
+{
+	struct registry *registry;
+	wl_list_for_each (registry, &gp_state_of(relay)->registries, link) {
+		for (uint32_t i = 0; i < registry->count; i++) {
+			const struct global *global = &registry->globals[i];
+			if (global->iface == iface && !global->removed) {
+				*ret_registry = registry->object;
+				*ret_name = global->name;
+				return global->version;
+			}
+		}
+	}
+	return 0;
+}
+
 void gp_own_shm_need(struct br_relay *relay)
 {
 	struct gp_state *state = gp_state_of(relay);
-	struct registry *registry;
-	if (state->own_shm.object != NULL) {
-		return;
-	}
-	wl_list_for_each (registry, &state->registries, link) {
-		for (uint32_t i = 0; i < registry->count; i++) {
-			const struct global *global = &registry->globals[i];
-			if (global->iface == BR_IFACE_WL_SHM && !global->removed) {
-				(void)br_own_shm_bind(relay, &state->own_shm, registry->object,
-						      global->name);
-				return;
-			}
-		}
+	struct br_object *registry;
+	uint32_t name;
+	if (state->own_shm.object == NULL &&
+	    gp_registry_find(relay, BR_IFACE_WL_SHM, &registry, &name) > 0) {
+		(void)br_own_shm_bind(relay, &state->own_shm, registry, name);
 	}
 }
 
@@ -187,6 +215,11 @@ enum br_verdict gp_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *
 	struct registry *registry = registry_get(relay, msg->object);
 	struct global *global = registry != NULL ? find_global(registry, args->name) : NULL;
 	struct br_object *object = msg->args[3].object;
+	if (gp_state_of(relay)->xwayland != NULL && args->name == SHELL_NAME &&
+	    object->iface == BR_IFACE_XWAYLAND_SHELL_V1 && object->version <= SHELL_VERSION) {
+		object->state = BR_OBJECT_OURS;
+		return BR_DROP;
+	}
 	if (global == NULL || global->iface != object->iface) {
 		br_relay_client_error(relay, msg->object, BR_ERROR_INVALID_OBJECT,
 				      "bind: no global %s with name %u",

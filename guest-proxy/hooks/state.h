@@ -19,6 +19,18 @@
 
 struct gp_dmabuf;
 
+/** What the window manager sees of the messages of its X server; see ../xwayland/wm.h. All have its data. */
+struct gp_xwayland_ops {
+	/* An xwayland_surface_v1 of a wl_surface has got its serial. */
+	void (*associate)(void *data, struct br_object *surface, uint64_t serial);
+	/* Whether a wl_surface may show something; if not, gp_state_xwayland_wake() follows. */
+	bool (*may_attach)(void *data, struct br_object *surface);
+	/* A wl_surface is about to be destroyed: its role has to go first. */
+	void (*surface_gone)(void *data, struct br_object *surface);
+	/* The connection ends; the relay's objects go right after. */
+	void (*ended)(void *data);
+};
+
 enum gp_alloc_state {
 	GP_ALLOC_IDLE,
 	GP_ALLOC_RUNNING, /* gp_state_alloc_done() follows */
@@ -42,6 +54,10 @@ struct gp_state {
 	 * -errno. NULL: it need not be waited for. */
 	int (*wait_readable)(struct gp_state *state, int fd);
 	bool waiting; /* for that */
+	/* The client is our X server; NULL: it is none. */
+	const struct gp_xwayland_ops *xwayland;
+	void *xwayland_data;
+	bool xwayland_waits; /* its requests stand still */
 	dev_t device; /* in an event's place of the host's; until the hook's message is sent */
 
 	/* One allocation at a time: the requests stand still meanwhile. */
@@ -74,7 +90,7 @@ int gp_state_alloc(struct gp_state *state, uint64_t size, struct gp_blob **ret_b
 /** Whether the requests stand still until wake is called. */
 static inline bool gp_state_waits(const struct gp_state *state)
 {
-	return state->waiting || state->alloc_state == GP_ALLOC_RUNNING;
+	return state->waiting || state->xwayland_waits || state->alloc_state == GP_ALLOC_RUNNING;
 }
 
 /** Whether what a GPU draws into a dma-buf (borrowed) is finished; if not, return BR_AGAIN. */
@@ -109,6 +125,14 @@ bool gp_buffer_send(struct br_relay *relay, struct br_object *shm, struct br_obj
 /** Bring the host's copy up to date. Ends the client if its file is too short, with the error on the
  * wl_buffer; then returns false. */
 bool gp_buffer_sync_or_fail(struct br_relay *relay, struct gp_buffer *buffer);
+
+/** Let the requests of an X server that stand still go on: some surface may show something. */
+void gp_state_xwayland_wake(struct br_relay *relay);
+
+/** Find a global that the host offers to the client. *ret_registry: the client's wl_registry that it is announced
+ * in. Returns its version, 0: there is none. */
+uint32_t gp_registry_find(struct br_relay *relay, uint16_t iface, struct br_object **ret_registry,
+			  uint32_t *ret_name);
 
 /** Follow the wl_shm global, when bound, so that pools can be made later. */
 int gp_shm_bound(struct br_object *shm);

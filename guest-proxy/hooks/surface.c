@@ -27,6 +27,12 @@ static struct br_surface *mirrored_surface(struct br_relay *relay, struct br_msg
 enum br_verdict gp_hook_wl_surface_attach(struct br_relay *relay, struct br_msg *msg,
 					  const struct br_args_wl_surface_attach *args)
 {
+	struct gp_state *state = gp_state_of(relay);
+	if (state->xwayland != NULL && args->buffer != NULL &&
+	    !state->xwayland->may_attach(state->xwayland_data, msg->object)) {
+		state->xwayland_waits = true;
+		return BR_AGAIN;
+	}
 	struct br_surface *surface = mirrored_surface(relay, msg);
 	if (surface != NULL) {
 		struct gp_buffer *buffer = gp_buffer_of(args->buffer);
