@@ -63,7 +63,8 @@ static void print_help(void)
 	       "      --shm MODE          pass: hand wl_shm memory on; mirror: copy what has "
 	       "changed;\n"
 	       "                          auto: pass where the transport can (default)\n"
-	       "      --extensions LIST   of pipe-credit,push,fds: use at most these; or none, or "
+	       "      --extensions LIST   of pipe-credit,push,fds,clock: use at most these; or "
+	       "none, or "
 	       "all\n"
 	       "      --xwayland MODE     auto: serve X11 programs if Xwayland is installed "
 	       "(default);\n"
@@ -142,6 +143,7 @@ static uint32_t extension_bit(const char *name, size_t len)
 		{"pipe-credit", XD_EXT_PIPE_CREDIT},
 		{"push", XD_EXT_PUSH},
 		{"fds", XD_EXT_FDS},
+		{"clock", XD_EXT_CLOCK},
 	};
 	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strlen(known[i].name) == len && memcmp(known[i].name, name, len) == 0) {
@@ -163,8 +165,8 @@ static int parse_extensions(struct gp_options *options, const char *value)
 		uint32_t bit = extension_bit(at, len);
 		if (bit == 0) {
 			return usage_error("--extensions", value,
-					   "it must be none, all, or a list of pipe-credit, push "
-					   "and fds");
+					   "it must be none, all, or a list of pipe-credit, push, "
+					   "fds and clock");
 		}
 		bits |= bit;
 		if (at[len] == '\0') {

@@ -298,7 +298,8 @@ static void read_caps(struct virtgpu_transport *t, uint32_t wanted)
 	caps->max_cmd_bytes = sizeof(struct xd_send_receive) + XD_MAX_DATA_COMPAT;
 	if (caps->causeway) {
 		caps->rings = CAUSEWAY_RINGS;
-		caps->extensions = capset->extensions & wanted & XD_EXT_PIPE_CREDIT;
+		caps->extensions =
+			capset->extensions & wanted & (XD_EXT_PIPE_CREDIT | XD_EXT_CLOCK);
 		if (capset->max_cmd_bytes >= caps->max_cmd_bytes) {
 			caps->max_cmd_bytes = capset->max_cmd_bytes < XD_MAX_CMD_BYTES
 						      ? capset->max_cmd_bytes

@@ -46,6 +46,7 @@ enum xd_cmd {
 	/* Causeway's own, used only when the capset says so. */
 	XD_CMD_ENABLE = 0xc0, /* first command of a context, before INIT */
 	XD_CMD_GRANT = 0xc1,
+	XD_CMD_GET_CLOCK = 0xc2,
 };
 
 enum xd_item_type {
@@ -68,6 +69,8 @@ enum xd_ext {
 	XD_EXT_PUSH = 1 << 1,
 	/* XD_ITEM_FD may be used both ways. Socket front end only. */
 	XD_EXT_FDS = 1 << 2,
+	/* GET_CLOCK may be sent, so that the guest can tell the host's times in its own clock. */
+	XD_EXT_CLOCK = 1 << 3,
 };
 
 struct xd_capset {
@@ -171,6 +174,24 @@ struct xd_grant {
 	uint32_t bytes;
 };
 
+/* Where the answer to GET_CLOCK is in the query ring: behind that to GET_IMAGE_REQUIREMENTS, which may be
+ * on its way at the same time. */
+#define XD_CLOCK_OFFSET 64
+
+/** Ask what time it is on a clock of the host's (XD_EXT_CLOCK). */
+struct xd_get_clock {
+	struct xd_header hdr;
+	uint32_t clock_id; /* clockid_t of Linux: a realtime, monotonic, boottime or TAI clock */
+	uint32_t pad;
+};
+
+/** Its answer, at XD_CLOCK_OFFSET of the query ring. */
+struct xd_clock {
+	uint64_t time_ns; /* read between the command's arrival and the end of its fence */
+	uint32_t clock_id;
+	uint32_t valid; /* 0: the host has no such clock, or does not tell */
+};
+
 static_assert(sizeof(struct xd_capset) == 16, "wire size");
 static_assert(sizeof(struct xd_capset_ext) == 32, "wire size");
 static_assert(sizeof(struct xd_header) == 8, "wire size");
@@ -184,5 +205,7 @@ static_assert(sizeof(struct xd_send_receive) == 352, "wire size");
 static_assert(sizeof(struct xd_read_write) == 24, "wire size");
 static_assert(sizeof(struct xd_enable) == 16, "wire size");
 static_assert(sizeof(struct xd_grant) == 16, "wire size");
+static_assert(sizeof(struct xd_get_clock) == 16, "wire size");
+static_assert(sizeof(struct xd_clock) == 16, "wire size");
 
 #endif

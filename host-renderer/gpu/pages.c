@@ -141,10 +141,9 @@ static int write_piece(struct hr_device *device, const struct hr_pages *pages, u
 	return 0;
 }
 
-int hr_pages_write(struct hr_device *device, const struct hr_pages *pages, const struct iovec *iov,
-		   size_t n_iov)
+int hr_pages_write(struct hr_device *device, const struct hr_pages *pages, uint64_t offset,
+		   const struct iovec *iov, size_t n_iov)
 {
-	uint64_t offset = 0;
 	for (size_t i = 0; i < n_iov; i++) {
 		if (!is_inside(pages, offset, iov[i].iov_len)) {
 			return -ENOSPC;

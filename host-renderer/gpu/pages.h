@@ -40,9 +40,9 @@ int hr_pages_init(struct hr_device *device, struct hr_pages *pages, const uint8_
 /** Forget them; all zero afterwards. */
 void hr_pages_finish(struct hr_device *device, struct hr_pages *pages);
 
-/** Write to the first bytes. Returns 0; -ENOSPC they are too few; -EFAULT not guest memory any more. */
-int hr_pages_write(struct hr_device *device, const struct hr_pages *pages, const struct iovec *iov,
-		   size_t n_iov);
+/** Write from offset on. Returns 0; -ENOSPC it does not fit; -EFAULT not guest memory any more. */
+int hr_pages_write(struct hr_device *device, const struct hr_pages *pages, uint64_t offset,
+		   const struct iovec *iov, size_t n_iov);
 
 /** Copy len bytes between the pages at offset and a file at file_offset. A file's end reads as zeroes.
  * Returns 0; -EINVAL the pages are too few; -EFAULT not guest memory any more; else -errno. */

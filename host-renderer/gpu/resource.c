@@ -198,19 +198,20 @@ void hr_resource_detach_all(struct hr_context *context)
 	}
 }
 
-int hr_resource_write(struct hr_resource *resource, const struct iovec *iov, size_t n_iov)
+int hr_resource_write(struct hr_resource *resource, uint32_t offset, const struct iovec *iov,
+		      size_t n_iov)
 {
 	size_t len = 0;
 	if (resource->pages.n_runs > 0) {
-		return hr_pages_write(resource->device, &resource->pages, iov, n_iov);
+		return hr_pages_write(resource->device, &resource->pages, offset, iov, n_iov);
 	}
 	for (size_t i = 0; i < n_iov; i++) {
 		len += iov[i].iov_len;
 	}
-	if (len > resource->size) {
+	if (len > resource->size || offset > resource->size - len) {
 		return -ENOSPC;
 	}
-	ssize_t n = pwritev(resource->memory_fd, iov, (int)n_iov, 0);
+	ssize_t n = pwritev(resource->memory_fd, iov, (int)n_iov, offset);
 	if (n < 0) {
 		return -errno;
 	}

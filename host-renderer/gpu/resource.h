@@ -118,8 +118,9 @@ int hr_resource_detach(struct hr_resource *resource, struct hr_context *context)
 /** Detach all resources of a context that goes away. */
 void hr_resource_detach_all(struct hr_context *context);
 
-/** Write to the start of the guest's memory. Returns 0; -ENOSPC if it does not fit; else -errno. */
-int hr_resource_write(struct hr_resource *resource, const struct iovec *iov, size_t n_iov);
+/** Write to the guest's memory, from offset on. Returns 0; -ENOSPC if it does not fit; else -errno. */
+int hr_resource_write(struct hr_resource *resource, uint32_t offset, const struct iovec *iov,
+		      size_t n_iov);
 
 /** Make zeroed, sealed memory of a fixed size. Returns the fd, owned by the caller, or -errno.
  * Source: memfd_create(2), F_ADD_SEALS. */

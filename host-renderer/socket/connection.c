@@ -228,7 +228,7 @@ int hr_connection_create_take(struct hr_connection_owner *owner, int *fd)
 	struct hr_frontend frontend = {
 		.ops = &frontend_ops,
 		.data = conn,
-		.extensions = XD_EXT_PIPE_CREDIT | XD_EXT_PUSH | XD_EXT_FDS,
+		.extensions = XD_EXT_PIPE_CREDIT | XD_EXT_PUSH | XD_EXT_FDS | XD_EXT_CLOCK,
 	};
 	conn->device = hr_device_create(owner->host, &frontend, capsets, 1);
 	br_outbox_init(&conn->out, owner->host->loop, BR_LIMIT_OUT_BYTES, flush, conn);

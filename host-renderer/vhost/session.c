@@ -122,7 +122,7 @@ static int make_device(struct hr_session *session)
 	const struct hr_frontend frontend = {
 		.ops = &frontend_ops,
 		.data = session,
-		.extensions = XD_EXT_PIPE_CREDIT,
+		.extensions = XD_EXT_PIPE_CREDIT | XD_EXT_CLOCK,
 	};
 	session->shared.device =
 		hr_device_create(session->host, &frontend, session->capsets, session->n_capsets);

@@ -6,6 +6,7 @@
 #include <linux/virtio_gpu.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../gpu/device.h"
 #include "../gpu/fence.h"
@@ -77,7 +78,7 @@ void hr_wl_emit(struct hr_wl_context *context, const struct iovec *iov, size_t n
 		hr_device_push(context->base.device, context->base.id, iov, n_iov, fds, n_fds);
 		return;
 	}
-	int ret = hr_resource_write(context->channel_ring, iov, n_iov);
+	int ret = hr_resource_write(context->channel_ring, 0, iov, n_iov);
 	if (ret < 0) {
 		br_log_peer(BR_LOG_WARN,
 			    "channel context=%u: the guest's ring can't be written: %s",
@@ -255,8 +256,32 @@ static int handle_image_requirements(struct hr_wl_context *context, const uint8_
 		answer = (struct xd_image_requirements){0};
 	}
 	struct iovec iov = {.iov_base = &answer, .iov_len = sizeof(answer)};
-	int written = hr_resource_write(context->query_ring, &iov, 1);
+	int written = hr_resource_write(context->query_ring, 0, &iov, 1);
 	return ret < 0 ? ret : written;
+}
+
+/* Those whose time says nothing of what this process or its programs do. */
+static bool is_public_clock(uint32_t id)
+{
+	return id == CLOCK_REALTIME || id == CLOCK_MONOTONIC || id == CLOCK_MONOTONIC_RAW ||
+	       id == CLOCK_BOOTTIME || id == CLOCK_TAI;
+}
+
+static int handle_get_clock(struct hr_wl_context *context, const uint8_t *bytes)
+{
+	struct xd_get_clock cmd;
+	struct timespec now;
+	memcpy(&cmd, bytes, sizeof(cmd));
+	if (!(context->extensions & XD_EXT_CLOCK) || !context->query_ring) {
+		return -EINVAL;
+	}
+	struct xd_clock answer = {.clock_id = cmd.clock_id};
+	if (is_public_clock(cmd.clock_id) && clock_gettime((clockid_t)cmd.clock_id, &now) == 0) {
+		answer.time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+		answer.valid = 1;
+	}
+	struct iovec iov = {.iov_base = &answer, .iov_len = sizeof(answer)};
+	return hr_resource_write(context->query_ring, XD_CLOCK_OFFSET, &iov, 1);
 }
 
 static int handle_write(struct hr_wl_context *context, const uint8_t *bytes, size_t len,
@@ -316,6 +341,7 @@ static int run_command(struct hr_wl_context *context, struct hr_submit *submit,
 		[XD_CMD_WRITE] = sizeof(struct xd_read_write),
 		[XD_CMD_ENABLE] = sizeof(struct xd_enable),
 		[XD_CMD_GRANT] = sizeof(struct xd_grant),
+		[XD_CMD_GET_CLOCK] = sizeof(struct xd_get_clock),
 	};
 	uint8_t cmd = bytes[0];
 	if (sizes[cmd] == 0 || len < sizes[cmd]) {
@@ -339,6 +365,8 @@ static int run_command(struct hr_wl_context *context, struct hr_submit *submit,
 		return handle_write(context, bytes, len, state);
 	case XD_CMD_ENABLE:
 		return handle_enable(context, bytes);
+	case XD_CMD_GET_CLOCK:
+		return handle_get_clock(context, bytes);
 	default:
 		return handle_grant(context, bytes);
 	}

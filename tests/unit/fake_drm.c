@@ -33,7 +33,7 @@ void fake_drm_start(void)
 	fake_drm = (struct fake_drm){
 		.capset = {.base = {.version = 1, .supported_channels = 1 << XD_CHANNEL_WAYLAND},
 			   .magic = XD_CAPSET_MAGIC,
-			   .extensions = XD_EXT_PIPE_CREDIT,
+			   .extensions = XD_EXT_PIPE_CREDIT | XD_EXT_CLOCK,
 			   .max_cmd_bytes = XD_MAX_CMD_BYTES},
 	};
 	strcpy(fake_drm.dir, "/tmp/drm-XXXXXX");

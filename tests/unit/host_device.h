@@ -7,7 +7,7 @@
 
 #include "guest.h"
 
-#define PUSH_ALL (XD_EXT_PUSH | XD_EXT_FDS | XD_EXT_PIPE_CREDIT)
+#define PUSH_ALL (XD_EXT_PUSH | XD_EXT_FDS | XD_EXT_PIPE_CREDIT | XD_EXT_CLOCK)
 
 /** A SEND with its data. */
 struct send {

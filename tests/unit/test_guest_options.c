@@ -130,10 +130,12 @@ TEST(extensions)
 	CHECK_INT(options.extensions, GP_EXTENSIONS_ALL);
 	check_good("--extensions fds,push");
 	CHECK_INT(options.extensions, XD_EXT_FDS | XD_EXT_PUSH);
+	check_good("--extensions clock");
+	CHECK_INT(options.extensions, XD_EXT_CLOCK);
 	static const char *const bad[] = {"_", ",", "push,", "pushy", "push,,fds", "none,push"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		char line[64] = "--extensions ";
-		check_bad(strcat(line, bad[i]), "--extensions", "pipe-credit, push and fds");
+		check_bad(strcat(line, bad[i]), "--extensions", "push, fds and clock");
 	}
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gpu/resource.h"
@@ -444,6 +445,57 @@ static void test_fences(struct guest *guest)
 	}
 	CHECK(strstr(fake_client->failure, "limits"));
 }
+
+static uint64_t monotonic_ns(void)
+{
+	struct timespec now;
+	CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static struct xd_clock get_clock(struct guest *guest, int ring, uint32_t id)
+{
+	struct xd_get_clock cmd = {.hdr = {.cmd = XD_CMD_GET_CLOCK, .cmd_size = sizeof(cmd)},
+				   .clock_id = id};
+	struct xd_clock answer;
+	CHECK_EQ(guest_submit_wait(guest, &cmd, sizeof(cmd)), OK);
+	CHECK(pread(ring, &answer, sizeof(answer), XD_CLOCK_OFFSET) == sizeof(answer));
+	CHECK_EQ(answer.clock_id, id);
+	return answer;
+}
+
+static void test_clock(struct guest *guest)
+{
+	static const uint32_t none[] = {CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, 12,
+					UINT32_MAX};
+	int rings[2];
+	guest_open(guest, XD_EXT_CLOCK, rings);
+	struct xd_image_requirements image = {.size = 77}, still;
+	CHECK(pwrite(rings[0], &image, sizeof(image), 0) == sizeof(image));
+	uint64_t before = monotonic_ns();
+	struct xd_clock answer = get_clock(guest, rings[0], CLOCK_MONOTONIC);
+	CHECK(answer.valid && answer.time_ns >= before && answer.time_ns <= monotonic_ns());
+	CHECK(get_clock(guest, rings[0], CLOCK_MONOTONIC_RAW).valid);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		answer = get_clock(guest, rings[0], none[i]);
+		CHECK(!answer.valid && answer.time_ns == 0);
+	}
+	/* What another query may have brought is left alone. */
+	CHECK(pread(rings[0], &still, sizeof(still), 0) == sizeof(still));
+	CHECK(memcmp(&still, &image, sizeof(still)) == 0);
+	struct xd_get_clock cmd = {.hdr = {.cmd = XD_CMD_GET_CLOCK, .cmd_size = 12}};
+	CHECK_EQ(guest_submit_wait(guest, &cmd, 12), BAD);
+	close(rings[0]);
+	close(rings[1]);
+}
+
+static void test_clock_without_ring(struct guest *guest)
+{
+	guest_open(guest, PUSH_ALL, NULL);
+	struct xd_get_clock cmd = {.hdr = {.cmd = XD_CMD_GET_CLOCK, .cmd_size = sizeof(cmd)}};
+	CHECK_EQ(guest_submit_wait(guest, &cmd, sizeof(cmd)), BAD);
+}
+
 static void test_hostile_commands(struct guest *guest)
 {
 	int rings[2];
@@ -474,6 +526,7 @@ static void test_hostile_commands(struct guest *guest)
 		{0, 8, 0, 0},
 		{255, 8, 0, 0},
 		{XD_CMD_GET_IMAGE_REQUIREMENTS, 23, 0, 0},
+		{XD_CMD_GET_CLOCK, 16, CLOCK_MONOTONIC, 0}, /* not enabled */
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		uint8_t bytes[352] = {0};
@@ -614,15 +667,26 @@ static void test_memory_of_others(struct guest *guest)
 int main(void)
 {
 	static const struct device_case cases[] = {
-		CASE(capset),		CASE(errors),
-		CASE(mailbox),		CASE(shrunk_ring),
-		CASE(images),		CASE(items),
-		CASE(bad_fd_kind),	CASE(push),
-		CASE(push_stalled),	CASE(fences),
-		CASE(hostile_commands), CASE(submit_size),
-		CASE(no_compositor),	CASE(init_sizes),
-		CASE(bad_packets),	CASE(large_packet),
-		CASE(teardown),		CASE(memory_of_others),
+		CASE(capset),
+		CASE(errors),
+		CASE(mailbox),
+		CASE(shrunk_ring),
+		CASE(images),
+		CASE(items),
+		CASE(bad_fd_kind),
+		CASE(push),
+		CASE(push_stalled),
+		CASE(fences),
+		CASE(clock),
+		CASE(clock_without_ring),
+		CASE(hostile_commands),
+		CASE(submit_size),
+		CASE(no_compositor),
+		CASE(init_sizes),
+		CASE(bad_packets),
+		CASE(large_packet),
+		CASE(teardown),
+		CASE(memory_of_others),
 	};
 	return run_cases(cases, sizeof(cases) / sizeof(cases[0]));
 }

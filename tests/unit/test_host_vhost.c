@@ -39,7 +39,7 @@ static void test_capsets(struct front *front)
 	memcpy(&capset, front->answer + sizeof(struct virtio_gpu_ctrl_hdr), sizeof(capset));
 	CHECK_EQ(capset.base.version, 1);
 	CHECK_EQ(capset.magic, XD_CAPSET_MAGIC);
-	CHECK_EQ(capset.extensions, XD_EXT_PIPE_CREDIT);
+	CHECK_EQ(capset.extensions, XD_EXT_PIPE_CREDIT | XD_EXT_CLOCK);
 }
 
 /* A call, and only one, for each time that the driver asks to be told. */

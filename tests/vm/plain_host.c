@@ -99,7 +99,7 @@ static void write_mailbox(struct context *context, const void *head, size_t head
 		{.iov_base = (void *)head, .iov_len = head_bytes},
 		{.iov_base = (void *)data, .iov_len = bytes},
 	};
-	if (hr_resource_write(context->channel, iov, 2) < 0) {
+	if (hr_resource_write(context->channel, 0, iov, 2) < 0) {
 		(void)RULE("the mailbox is too small");
 	}
 	struct hr_fence *fence = wl_container_of(context->polls.next, fence, link);
@@ -255,7 +255,7 @@ static int do_image(struct context *context, const uint8_t *bytes)
 	};
 	(void)add_thing(context, IMAGE, answer.blob_id, -1, size);
 	const struct iovec iov = {&answer, sizeof(answer)};
-	return hr_resource_write(context->query, &iov, 1);
+	return hr_resource_write(context->query, 0, &iov, 1);
 }
 
 /* The fd that an item stands for, the caller's. */
