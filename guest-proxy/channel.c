@@ -734,6 +734,7 @@ void gp_channel_destroy(struct gp_channel *channel)
 	channel->destroyed = true;
 	gp_deadline_stop(&channel->opening);
 	gp_channel_enter(channel);
+	gp_channel_clock_finish(channel);
 	gp_blobs_finish(channel);
 	gp_resource_destroy(channel->query_ring);
 	gp_resource_destroy(channel->channel_ring);

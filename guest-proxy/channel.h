@@ -78,6 +78,23 @@ uint64_t gp_channel_render_node(const struct gp_channel *channel);
  * Returns 0; -ENODEV it is of another device, or the host can't see it; else -errno. */
 int gp_channel_import(struct gp_channel *channel, int fd, struct gp_blob **ret_blob);
 
+/** An exchange of times with the host. */
+struct gp_clock_sample {
+	uint32_t clock_id;
+	int64_t sent_ns, received_ns; /* of the guest's clock */
+	uint64_t host_ns;	      /* of the host's, in between; as it says */
+};
+
+/** Called once when an exchange ends: err 0 and the sample; -ENODATA the host has no such clock; -ECANCELED
+ * the channel is gone; else -errno. The sample is NULL with an error. */
+typedef void (*gp_clock_done)(void *data, int err, const struct gp_clock_sample *sample);
+
+/** Ask the host for the time of a clock (a clockid_t of Linux that both have). done is never called before
+ * this returns. Returns 0; -EOPNOTSUPP the host does not tell; -EBUSY an answer is on its way; -ENOTCONN
+ * the channel has not begun or has ended; else -errno. */
+int gp_channel_read_clock(struct gp_channel *channel, uint32_t clock_id, gp_clock_done done,
+			  void *data);
+
 struct gp_blob *gp_blob_ref(struct gp_blob *blob);
 /** Drop a reference; the last unmaps and frees the resource. NULL is fine. Returns NULL. */
 struct gp_blob *gp_blob_unref(struct gp_blob *blob);

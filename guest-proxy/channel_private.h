@@ -54,6 +54,13 @@ struct gp_channel {
 		uint64_t size;
 	} images[16]; /* answers known, a ring */
 	uint32_t n_images;
+
+	struct {		    /* channel_clock.c: the exchange that is on its way */
+		gp_clock_done done; /* NULL: none */
+		void *data;
+		uint32_t id;
+		int64_t sent_ns;
+	} clock;
 };
 
 /** Report the end of the host's side, once. */
@@ -101,6 +108,11 @@ int gp_writer_create(struct gp_channel *channel, uint32_t id);
 int gp_writers_handle_lost(struct gp_channel *channel, const struct xd_read_write *head);
 /** Close all pipes. */
 void gp_pipes_finish(struct gp_channel *channel);
+
+/* channel_clock.c */
+
+/** Cancel the exchange that is on its way. */
+void gp_channel_clock_finish(struct gp_channel *channel);
 
 /* blob.c */
 

@@ -146,6 +146,7 @@ static void handle_wake(struct gp_state *state)
 {
 	struct gp_client *client = wl_container_of(state, client, state);
 	br_relay_resume(client->relay, BR_REQUEST);
+	br_relay_resume(client->relay, BR_EVENT);
 	client_run(client);
 }
 

@@ -233,6 +233,7 @@ enum br_verdict gp_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *
 				      object->version);
 		return BR_DROP;
 	}
+	gp_times_bound(relay, object);
 	if (object->iface == BR_IFACE_WL_SHM) {
 		return bind_shm(relay, object);
 	}

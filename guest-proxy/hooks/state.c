@@ -11,6 +11,7 @@ void gp_state_init(struct gp_state *state, bool mirror, struct gp_stats *stats)
 	*state = (struct gp_state){.mirror = mirror, .stats = stats};
 	br_surfaces_init(&state->surfaces, BR_LIMIT_OBJECTS);
 	wl_list_init(&state->registries);
+	gp_times_init(&state->times);
 }
 
 void gp_state_finish(struct gp_state *state)

@@ -16,6 +16,7 @@
 #include "relay.h"
 #include "shm.h"
 #include "surface.h"
+#include "times.h"
 
 struct gp_dmabuf;
 
@@ -45,9 +46,10 @@ struct gp_state {
 	bool (*carries_fds)(struct gp_state *state);
 	struct gp_stats *stats;
 	struct gp_channel *channel; /* borrowed; NULL once it is gone */
-	/* The allocation that a hook waited for has ended: let the requests go on. */
+	/* What a hook waited for (an allocation, the host's time) has come: let messages go on. */
 	void (*wake)(struct gp_state *state);
 	struct br_surfaces surfaces;
+	struct gp_times times;
 	struct wl_list registries; /* gp_registry.link */
 	struct br_own_shm own_shm; /* for dma-bufs that are copied */
 	/* Call wake once an fd (borrowed) can be read; there is one such wish at a time. Returns 0 or
@@ -90,7 +92,8 @@ int gp_state_alloc(struct gp_state *state, uint64_t size, struct gp_blob **ret_b
 /** Whether the requests stand still until wake is called. */
 static inline bool gp_state_waits(const struct gp_state *state)
 {
-	return state->waiting || state->xwayland_waits || state->alloc_state == GP_ALLOC_RUNNING;
+	return state->waiting || state->xwayland_waits || state->alloc_state == GP_ALLOC_RUNNING ||
+	       state->times.request_waits;
 }
 
 /** Whether what a GPU draws into a dma-buf (borrowed) is finished; if not, return BR_AGAIN. */

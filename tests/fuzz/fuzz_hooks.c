@@ -48,6 +48,13 @@ static struct {
 static uint32_t next_res_id;
 static bool alloc_later;
 
+/* The exchange that is on its way; done NULL: none. */
+static struct {
+	uint32_t id;
+	gp_clock_done done;
+	void *data;
+} asked;
+
 static void finish_alloc(int err)
 {
 	gp_blob_done done = waiting.done;
@@ -99,6 +106,19 @@ int gp_channel_import(struct gp_channel *channel, int fd, struct gp_blob **ret_b
 	return 0;
 }
 
+int gp_channel_read_clock(struct gp_channel *channel, uint32_t clock_id, gp_clock_done done,
+			  void *data)
+{
+	(void)channel;
+	if (next_res_id % 3 == 0) {
+		return -EOPNOTSUPP;
+	}
+	asked.id = clock_id;
+	asked.done = done;
+	asked.data = data;
+	return 0;
+}
+
 struct gp_blob *gp_blob_ref(struct gp_blob *blob)
 {
 	blob->refs++;
@@ -128,6 +148,10 @@ static const char *const globals[] = {
 	"wl_data_device_manager",
 	"wl_seat",
 	"zwp_linux_dmabuf_v1",
+	"wp_presentation",
+	"wp_commit_timing_manager_v1",
+	"zwp_input_timestamps_manager_v1",
+	"zwp_relative_pointer_manager_v1",
 	"ext_session_lock_manager_v1",
 };
 #define N_GLOBALS (sizeof(globals) / sizeof(globals[0]))
@@ -393,6 +417,21 @@ static void deliver(struct fuzz *f, struct gp_state *state)
 	gp_state_release_retired(state);
 }
 
+/* The host tells what time it is: near the truth, far off, or not at all. */
+static void tell_time(struct fuzz *f, int err)
+{
+	struct gp_clock_sample sample = {.clock_id = asked.id};
+	gp_clock_done done = asked.done;
+	if (done == NULL) {
+		return;
+	}
+	asked.done = NULL;
+	sample.sent_ns = (int64_t)take(&f->in, 256) << take(&f->in, 64);
+	sample.received_ns = (int64_t)((uint64_t)sample.sent_ns + take(&f->in, 256) * 1000000);
+	sample.host_ns = (uint64_t)take(&f->in, 256) << take(&f->in, 64);
+	done(asked.data, err, err < 0 ? NULL : &sample);
+}
+
 static void step(struct fuzz *f, struct gp_state *state)
 {
 	switch (take(&f->in, 12)) {
@@ -405,8 +444,11 @@ static void step(struct fuzz *f, struct gp_state *state)
 	case 2:
 		alloc_later = take(&f->in, 2);
 		finish_alloc(take(&f->in, 8) == 0 ? -ENOSPC : 0);
+		tell_time(f, take(&f->in, 16) == 0 ? -ENODATA : 0);
 		br_relay_resume(f->relay, BR_REQUEST);
+		br_relay_resume(f->relay, BR_EVENT);
 		(void)br_relay_dispatch(f->relay, BR_REQUEST);
+		(void)br_relay_dispatch(f->relay, BR_EVENT);
 		break;
 	case 3:
 	case 4:
@@ -475,6 +517,7 @@ static void run(struct fuzz *f, const struct br_relay_config *config, struct gp_
 	woken = NULL;
 	br_relay_destroy(f->relay);
 	finish_alloc(-ECANCELED);
+	tell_time(f, -ECANCELED);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

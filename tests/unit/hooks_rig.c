@@ -21,6 +21,7 @@ uint32_t next_res_id = 1;
 bool alloc_later;
 uint64_t render_node;
 int (*import)(int fd, struct gp_blob **ret_blob);
+int (*read_clock)(uint32_t clock_id, gp_clock_done done, void *data);
 static struct {
 	uint64_t size;
 	gp_blob_done done;
@@ -67,6 +68,13 @@ int gp_channel_import(struct gp_channel *channel, int fd, struct gp_blob **ret_b
 {
 	(void)channel;
 	return import != NULL ? import(fd, ret_blob) : -ENODEV;
+}
+
+int gp_channel_read_clock(struct gp_channel *channel, uint32_t clock_id, gp_clock_done done,
+			  void *data)
+{
+	(void)channel;
+	return read_clock != NULL ? read_clock(clock_id, done, data) : -EOPNOTSUPP;
 }
 
 struct gp_blob *gp_blob_ref(struct gp_blob *blob)

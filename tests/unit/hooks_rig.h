@@ -28,6 +28,8 @@ extern uint32_t next_res_id;
 extern bool alloc_later; /* until finish_alloc() */
 extern uint64_t render_node;
 extern int (*import)(int fd, struct gp_blob **ret_blob); /* NULL: nothing is the virtio-gpu's */
+/* NULL: the host does not tell. start() leaves it as it is. */
+extern int (*read_clock)(uint32_t clock_id, gp_clock_done done, void *data);
 
 #define REQUEST(f, object, opcode, ...)                                                            \
 	do {                                                                                       \

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../../guest-proxy/channel.h"
@@ -27,7 +28,7 @@
 
 static const uint32_t masks[] = {
 	0,	    XD_EXT_PIPE_CREDIT, XD_EXT_PUSH, XD_EXT_PUSH | XD_EXT_PIPE_CREDIT,
-	XD_EXT_FDS, UINT32_MAX,
+	XD_EXT_FDS, XD_EXT_CLOCK,	UINT32_MAX,
 };
 
 struct both {
@@ -501,6 +502,55 @@ static void run_memory(struct both *both)
 TEST(memory_is_shared)
 {
 	with_each(run_memory);
+}
+
+static void on_clock(void *data, int err, const struct gp_clock_sample *sample)
+{
+	CHECK_INT(err, 0);
+	*(struct gp_clock_sample *)data = *sample;
+}
+
+static void on_no_clock(void *data, int err, const struct gp_clock_sample *sample)
+{
+	CHECK(sample == NULL);
+	*(int *)data = err;
+}
+
+static void run_clock(struct both *both)
+{
+	struct gp_clock_sample sample = {0};
+	struct gp_blob *blob = NULL;
+	int err = 0;
+	int ret = gp_channel_read_clock(both->channel, CLOCK_MONOTONIC, on_clock, &sample);
+	if (!(both->transport->caps.extensions & XD_EXT_CLOCK)) {
+		CHECK_INT(ret, -EOPNOTSUPP);
+		return;
+	}
+	CHECK_INT(ret, 0);
+	CHECK_INT(gp_channel_read_clock(both->channel, CLOCK_MONOTONIC, on_clock, &sample), -EBUSY);
+	/* Both answers have places of their own. */
+	gp_channel_alloc_blob(both->channel, MIB, on_blob, &blob);
+	settle(both);
+	CHECK(blob != NULL);
+	(void)gp_blob_unref(blob);
+	CHECK_INT(sample.clock_id, CLOCK_MONOTONIC);
+	CHECK(sample.sent_ns > 0 && sample.sent_ns <= (int64_t)sample.host_ns);
+	CHECK((int64_t)sample.host_ns <= sample.received_ns);
+	CHECK_INT(gp_channel_read_clock(both->channel, CLOCK_PROCESS_CPUTIME_ID, on_no_clock, &err),
+		  0);
+	settle(both);
+	CHECK_INT(err, -ENODATA);
+	CHECK_INT(gp_channel_read_clock(both->channel, 99, on_no_clock, &err), -EOPNOTSUPP);
+	/* Canceled by the end. */
+	CHECK_INT(gp_channel_read_clock(both->channel, CLOCK_BOOTTIME, on_no_clock, &err), 0);
+	gp_channel_destroy(both->channel);
+	both->channel = NULL;
+	CHECK_INT(err, -ECANCELED);
+}
+
+TEST(clocks_are_compared)
+{
+	with_each(run_clock);
 }
 
 static void run_overdraw(struct both *both)
