@@ -337,9 +337,11 @@ class Bridge:
     """causeway-host and causeway-guest between a compositor and the guest's socket."""
 
     def __init__(self, rig, compositor, guest_args=(), host_args=(), kind=None, guest_limits=None,
-                 host_limits=None):
-        """..._limits: {resource.RLIMIT_...: hard limit} that the program starts with."""
+                 host_limits=None, guest_prefix=()):
+        """..._limits: {resource.RLIMIT_...: hard limit} that the program starts with. guest_prefix: of its
+        command line, a program that becomes it."""
         self.rig = rig
+        self.guest_prefix = list(guest_prefix)
         self.guest_limits, self.host_limits = guest_limits, host_limits
         self.kind = kind or BRIDGE
         number = rig.number()
@@ -373,7 +375,9 @@ class Bridge:
                     self.display, *self.guest_args]
         env = dict(self.rig.env)
         env.pop("WAYLAND_DISPLAY", None)
-        self.guest = self.rig.start(argv, env, preexec_fn=limiter(self.guest_limits))
+        self.guest = self.rig.start([*self.guest_prefix, *argv], env,
+                                    preexec_fn=limiter(self.guest_limits))
+        self.guest.name = os.path.basename(argv[0])
         self._wait_socket(str(self.rig.dir / self.display), self.guest)
 
     @staticmethod
