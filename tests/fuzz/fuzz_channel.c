@@ -43,8 +43,9 @@ static void run_piece(struct guest *guest, uint8_t kind, const uint8_t *bytes, s
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint32_t modes[] = {0, XD_EXT_PUSH, XD_EXT_PUSH | XD_EXT_PIPE_CREDIT,
-					 XD_EXT_PUSH | XD_EXT_FDS | XD_EXT_PIPE_CREDIT};
+	static const uint32_t modes[] = {
+		XD_EXT_CLOCK, XD_EXT_PUSH, XD_EXT_PUSH | XD_EXT_PIPE_CREDIT,
+		XD_EXT_PUSH | XD_EXT_FDS | XD_EXT_PIPE_CREDIT | XD_EXT_CLOCK};
 	static struct guest guest;
 	int rings[2] = {-1, -1};
 	signal(SIGPIPE, SIG_IGN);

@@ -173,7 +173,8 @@ static void run_command(struct hr_device *device, const uint8_t *head, const uin
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct hr_capset *const capsets[] = {&hr_wayland_capset};
-	const struct hr_frontend frontend = {.ops = &ops, .extensions = XD_EXT_PIPE_CREDIT};
+	const struct hr_frontend frontend = {.ops = &ops,
+					     .extensions = XD_EXT_PIPE_CREDIT | XD_EXT_CLOCK};
 	struct hr_host host = {.next_client = 1};
 	host.loop = wl_event_loop_create();
 	const struct hr_window_options options = {.bytes = WINDOW_BYTES};

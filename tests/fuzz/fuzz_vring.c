@@ -76,7 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct hr_capset *const capsets[] = {&hr_wayland_capset};
 	static struct hr_chain chain;
-	const struct hr_frontend frontend = {.ops = &ops, .extensions = XD_EXT_PIPE_CREDIT};
+	const struct hr_frontend frontend = {.ops = &ops,
+					     .extensions = XD_EXT_PIPE_CREDIT | XD_EXT_CLOCK};
 	struct hr_host host = {.next_client = 1};
 	struct hr_queue queue;
 	if (size < 4) {

@@ -86,7 +86,7 @@ def channel_piece(kind, data):
     return bytes([kind, len(data) // 4]) + data
 
 
-CMD = {'image': 2, 'poll': 3, 'send': 4, 'write': 7, 'grant': 0xc1}
+CMD = {'image': 2, 'poll': 3, 'send': 4, 'write': 7, 'enable': 0xc0, 'grant': 0xc1, 'clock': 0xc2}
 
 
 def command(name, body):
@@ -116,6 +116,20 @@ def channel_input():
         channel_piece(EVENTS, message(2, 0, 1, string('wl_shm'), 1)),
         channel_piece(SUBMIT | FENCED, image), channel_piece(EVENTS | WITH_FD | 48, message(2, 1, 1)),
         channel_piece(SUBMIT, write), channel_piece(SUBMIT | WITH_FD, channel_send(registry, [(1, 1, 4096)])),
+    ])
+
+
+MONOTONIC, CPUTIME = 1, 2  # clocks: one that is told, and one that is not
+
+
+def clock_input():
+    """Questions for the time: fenced, in a row with another query, of no clock, and cut."""
+    clocks = [command('clock', struct.pack('<II', clock, 0)) for clock in (MONOTONIC, CPUTIME, 0xffffffff)]
+    image = command('image', struct.pack('<IIII', 64, 64, 0x34325258, 0))
+    return b''.join([
+        *[channel_piece(SUBMIT | FENCED, clock) for clock in clocks],
+        channel_piece(SUBMIT | FENCED, clocks[0] + image + clocks[1]),
+        channel_piece(SUBMIT, clocks[0][:12]),
     ])
 
 
@@ -169,6 +183,20 @@ def ctrl_input():
     ])
 
 
+def ctrl_clock_input():
+    enable = command('enable', struct.pack('<II', 9, 0))  # pipe credit and clock
+    init = struct.pack('<BBHI3I', 1, 0, 20, 0, 1, 2, 1)
+    clock = command('clock', struct.pack('<II', MONOTONIC, 0))
+    return b''.join([
+        ctrl(CTX_CREATE, struct.pack('<II', 0, 5) + bytes(64)),
+        # Two pages of guest memory for the query ring: the answer's place is in the second.
+        ctrl_blob(1, GUEST, 0, 4096, [(0x1000, 64), (0x3000, 4032)]), ctrl_resource(ATTACH, 1),
+        ctrl_blob(2, GUEST, 0, 8192, [(0x4000, 4096), (0x9000, 4096)]), ctrl_resource(ATTACH, 2),
+        ctrl_submit(enable + init), ctrl_submit(clock, 3), ctrl_resource(DETACH_BACKING, 1),
+        ctrl_submit(clock, 3),
+    ])
+
+
 def put(at, data):
     """A piece of fuzz_vring.c: data in guest memory."""
     return b''.join(struct.pack('<HB', (at + i) // 4, len(data[i:i + 128])) + data[i:i + 128]
@@ -201,6 +229,8 @@ def main():
             ('s', message(1, 0, 1, 3, string('no')), 0)], 62),
         # The size modulo 4 chooses the extensions.
         'ctrl/window': ctrl_input(),
+        'ctrl/clock': ctrl_clock_input(),
+        **{f'channel/clock-{extra}': clock_input() + bytes((extra - len(clock_input())) % 4) for extra in (0, 3)},
         # Decisions, the first of which is the mode. deleted-successor is one that was found.
         **{f'hooks/mode-{mode}': bytes([mode]) + random.Random(mode).randbytes(4095)
            for mode in range(5)},
