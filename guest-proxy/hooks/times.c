@@ -34,6 +34,7 @@
 /* Exchanges in a row, until one is good. */
 #define MAX_TRIES 8
 #define GOOD_NS 100000
+#define POOR_NS 400000 /* beyond it messages wait for them all */
 
 static const char frame_mark; /* data of wl_surface.frame's callbacks */
 
@@ -111,19 +112,28 @@ static void ask(struct gp_state *state, struct gp_measure *measure)
 	times->asking = measure;
 }
 
+static bool is_running(const struct gp_state *state, const struct gp_measure *measure)
+{
+	return measure == state->times.asking || measure->wanted;
+}
+
 /* Whether a message has to wait for an exchange, which is under way then. */
 static bool must_wait(struct gp_state *state, struct gp_measure *measure, int64_t max_age)
 {
-	int64_t age =
-		measure->done_ns == 0 ? INT64_MAX : now_ns(CLOCK_MONOTONIC) - measure->done_ns;
-	if (measure->mute || age < max_age / 2) {
+	const struct gp_clock *clock = &measure->clock;
+	int64_t age = INT64_MAX;
+	if (measure->mute) {
 		return false;
 	}
-	if (measure != state->times.asking && !measure->wanted) {
+	if (measure->done_ns != 0) {
+		age = now_ns(CLOCK_MONOTONIC) - measure->done_ns;
+	}
+	if (!is_running(state, measure) && age >= max_age / 2) {
 		measure->tries = MAX_TRIES;
 		ask(state, measure);
 	}
-	return age >= max_age && !measure->mute;
+	return is_running(state, measure) &&
+	       (age >= max_age || gp_clock_error(clock, clock->at_ns) > POOR_NS);
 }
 
 void gp_times_bound(struct br_relay *relay, const struct br_object *object)

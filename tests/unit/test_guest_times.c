@@ -326,11 +326,29 @@ TEST(unequal_ways_are_tried_again)
 		now += 3 * MS; /* back */
 		answer_with(0, (uint64_t)(exchange.sent + ahead));
 	}
-	CHECK_INT(asked, 8);
+	CHECK_INT(asked, 8); /* no better comes: it has to do */
 	feedback(&f);
 	present(&f, now + ahead);
 	CHECK(presented(&f));
 	CHECK(last_time() >= now - 1500 * US && last_time() <= now + 1500 * US);
+	finish(&f);
+}
+
+/* A first exchange that was slow is not good enough, while others follow. */
+TEST(a_poor_exchange_is_waited_out)
+{
+	struct fixture f;
+	begin_presentation(&f, true);
+	now += 20 * MS;
+	answer_with(0, (uint64_t)(exchange.sent + ahead));
+	feedback(&f);
+	int64_t then = now;
+	present(&f, now + ahead);
+	CHECK(!presented(&f));
+	answer();
+	CHECK(presented(&f));
+	CHECK(last_time() >= then - 40 * US && last_time() <= then + 40 * US);
+	CHECK_INT(asked, 2);
 	finish(&f);
 }
 
