@@ -43,11 +43,17 @@ class Connection:
     def __init__(self, owner, sock):
         self.owner, self.sock = owner, sock
         self.objects = {1: "wl_display"}
-        threading.Thread(target=self._serve, daemon=True).start()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        try:
+            self._serve()
+        except OSError:
+            pass  # the client has gone, or the test has ended
 
     def _serve(self):
         data = b""
-        while more := self._receive():
+        while more := self.sock.recv(65536):
             data += more
             while len(data) >= 8 and len(data) >= (size := struct.unpack("=II", data[:8])[1] >> 16):
                 obj, word = struct.unpack("=II", data[:8])
@@ -55,12 +61,6 @@ class Connection:
                 words = struct.unpack(f"={len(body) // 4}I", body)
                 self._handle(obj, self.objects[obj], word & 0xffff, words)
                 data = data[size:]
-
-    def _receive(self):
-        try:
-            return self.sock.recv(65536)
-        except OSError:
-            return b""
 
     def _handle(self, obj, interface, opcode, words):
         if interface == "wl_display" and opcode == 1:
