@@ -17,19 +17,6 @@
 #include "resource.h"
 #include "worker.h"
 
-void hr_render_worker_unref(struct hr_render_worker *worker)
-{
-	if (--worker->refs > 0) {
-		return;
-	}
-	wl_list_remove(&worker->link);
-	if (worker->watchdog) {
-		wl_event_source_remove(worker->watchdog);
-	}
-	hr_worker_destroy(worker->process);
-	free(worker);
-}
-
 static void held_unref(struct hr_held *held)
 {
 	if (--held->refs == 0) {
@@ -53,6 +40,25 @@ static void ask_finish(struct hr_render_worker *worker, struct hr_ask *ask, int 
 	}
 	hr_resource_unref(ask->resource);
 	free(ask);
+}
+
+void hr_render_worker_unref(struct hr_render_worker *worker)
+{
+	if (worker->refs > 1) {
+		worker->refs--;
+		return;
+	}
+	/* Of a context that went before it was answered; what these end may look at the worker. */
+	while (!wl_list_empty(&worker->asks)) {
+		struct hr_ask *ask = wl_container_of(worker->asks.next, ask, link);
+		ask_finish(worker, ask, -ECANCELED);
+	}
+	wl_list_remove(&worker->link);
+	if (worker->watchdog) {
+		wl_event_source_remove(worker->watchdog);
+	}
+	hr_worker_destroy(worker->process);
+	free(worker);
 }
 
 /* Returns NULL if memory is out; then the worker is killed, which answers everything. */

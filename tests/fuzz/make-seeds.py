@@ -197,6 +197,30 @@ def ctrl_clock_input():
     ])
 
 
+# A worker's turns in fuzz_gpu.c, by the second byte: which worker is in its high half.
+ANSWER, FENCE_DONE, ENDED, RAW = 0, 3, 5, 6
+VENUS, VIRGL2, DRM = 4, 2, 6
+EXPORTED = 2 | 1 << 1 | 1 << 3 | 4  # of kind 1, cached, 64 KiB
+
+
+def turn(what, byte=0, worker=0):
+    return bytes([0x80, what | worker << 4]) + struct.pack('<HI', 1, byte)
+
+
+def gpu_input(capset, n_planes=0):
+    exported = EXPORTED | n_planes << 5
+    texture = ctrl(25, struct.pack('<11I', 3, 2, 1, 2, 64, 64, 1, 1, 0, 0, 0))
+    return b''.join([
+        ctrl(CTX_CREATE, struct.pack('<II', 0, capset) + bytes(64)), turn(ANSWER),
+        ctrl_blob(1, HOST3D, 1, 8192), ctrl_resource(ATTACH, 1), turn(ANSWER),
+        ctrl_resource(MAP, 1, struct.pack('<Q', 0x8000)), ctrl_submit(bytes(8), 3), turn(ANSWER, exported),
+        turn(FENCE_DONE), texture, ctrl_resource(ATTACH, 3), ctrl_resource(TO_HOST, 3), turn(ANSWER),
+        ctrl_blob(2, HOST3D, 2, 4096), ctrl_resource(MAP, 2, struct.pack('<Q', 0)), turn(ANSWER),
+        turn(ANSWER, 1), ctrl_resource(UNREF, 1), turn(RAW, 0xffff), turn(ENDED),
+        ctrl(CTX_CREATE, struct.pack('<II', 0, capset) + bytes(64), 4),
+    ])
+
+
 def put(at, data):
     """A piece of fuzz_vring.c: data in guest memory."""
     return b''.join(struct.pack('<HB', (at + i) // 4, len(data[i:i + 128])) + data[i:i + 128]
@@ -234,6 +258,8 @@ def main():
         # Decisions, the first of which is the mode. deleted-successor is one that was found.
         **{f'hooks/mode-{mode}': bytes([mode]) + random.Random(mode).randbytes(4095)
            for mode in range(5)},
+        **{f'gpu/{name}': gpu_input(capset, planes)
+           for name, capset, planes in (('venus', VENUS, 0), ('virgl', VIRGL2, 1), ('drm', DRM, 0))},
         'vring/direct': vring_input(False),
         'vring/indirect': vring_input(True),
         **{f'channel/mode-{extra}': channel_input() + bytes(extra) for extra in range(4)},
