@@ -473,6 +473,7 @@ static struct gp_client *client_new(struct gp_server *server, int *sock_fd,
 	};
 	gp_state_init(&client->state, server->options->shm != GP_SHM_PASS, &server->stats);
 	client->state.carries_fds = server->options->shm == GP_SHM_AUTO ? carries_fds : NULL;
+	client->state.cursor_themes = server->cursor_themes;
 	client->state.wake = handle_wake;
 	client->state.wait_readable = wait_readable;
 	client->state.xwayland = xwayland;

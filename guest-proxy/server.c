@@ -13,6 +13,7 @@
 #include <sys/un.h>
 
 #include "client.h"
+#include "cursor_theme.h"
 #include "fd.h"
 #include "limits.h"
 #include "log.h"
@@ -231,6 +232,7 @@ int gp_server_init(struct gp_server *server, struct wl_event_loop *loop,
 	if (server->retry == NULL) {
 		return -ENOMEM;
 	}
+	server->cursor_themes = gp_cursor_themes_create();
 	int ret = listen_activated(server);
 	if (ret == 0) {
 		ret = listen_own(server);
@@ -270,6 +272,7 @@ void gp_server_finish(struct gp_server *server)
 	if (server->retry != NULL) {
 		wl_event_source_remove(server->retry);
 	}
+	gp_cursor_themes_destroy(server->cursor_themes);
 	free(server->socket_path);
 	free(server->lock_path);
 	free(server->name);

@@ -13,6 +13,7 @@
 #include "buffer.h"
 #include "options.h"
 
+struct gp_cursor_themes;
 struct gp_link;
 struct gp_transport;
 
@@ -41,6 +42,7 @@ struct gp_server {
 	uint32_t next_client; /* number of the next client, from 1 */
 	struct gp_link *link; /* to the host; NULL while there is none */
 	struct gp_stats stats;
+	struct gp_cursor_themes *cursor_themes; /* NULL: they can't be had */
 };
 
 /** Listen, by the options or on the sockets that systemd passed. Returns 0, or -errno having said

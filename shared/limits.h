@@ -35,6 +35,12 @@
 #define BR_LIMIT_X_WINDOWS 4096	       /* children of the root window */
 #define BR_LIMIT_X_PROPERTY_BYTES 4096 /* read of a property of a window's */
 
+/* Cursors that the proxy draws */
+#define BR_LIMIT_CURSOR_SCALE 4		  /* of an output; larger ones enlarge the cursor */
+#define BR_LIMIT_CURSOR_SIZE 256	  /* pixels at scale 1 that the user may want */
+#define BR_LIMIT_CURSOR_IMAGES 128	  /* of one cursor; more are not shown */
+#define BR_LIMIT_CURSOR_BYTES (16u << 20) /* of one cursor's images */
+
 /* The device */
 #define BR_LIMIT_RESOURCES 65536		/* of one device */
 #define BR_LIMIT_CTX_RESOURCES 16384		/* attached to one context */

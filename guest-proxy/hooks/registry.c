@@ -15,6 +15,9 @@
 #define SHELL_NAME 0xfffffff0u
 #define SHELL_VERSION 1
 
+/* What all programs are offered by us where the host lacks it. */
+#define CURSOR_SHAPE_NAME 0xfffffff1u
+
 /* Removed globals that a late bind may still name. */
 #define MAX_REMOVED 64
 
@@ -23,6 +26,7 @@ struct global {
 	uint16_t iface;
 	uint16_t version; /* as announced to the client */
 	bool removed;
+	bool ours; /* the host does not have it */
 };
 
 /* Data of a wl_registry. */
@@ -174,7 +178,7 @@ uint32_t gp_registry_find(struct br_relay *relay, uint16_t iface, struct br_obje
 	wl_list_for_each (registry, &gp_state_of(relay)->registries, link) {
 		for (uint32_t i = 0; i < registry->count; i++) {
 			const struct global *global = &registry->globals[i];
-			if (global->iface == iface && !global->removed) {
+			if (global->iface == iface && !global->removed && !global->ours) {
 				*ret_registry = registry->object;
 				*ret_name = global->name;
 				return global->version;
@@ -195,14 +199,53 @@ void gp_own_shm_need(struct br_relay *relay)
 	}
 }
 
+/* The host has announced all that it has to this registry: offer what it lacks and we can do. */
+static void handle_listed(struct br_relay *relay, void *data)
+{
+	static const char iface[] = "wp_cursor_shape_manager_v1";
+	struct br_object *object = br_relay_client_object(relay, (uint32_t)(uintptr_t)data);
+	struct br_object *other;
+	uint32_t name;
+	const struct global global = {
+		.name = CURSOR_SHAPE_NAME,
+		.iface = BR_IFACE_WP_CURSOR_SHAPE_MANAGER_V1,
+		.version = br_ifaces[BR_IFACE_WP_CURSOR_SHAPE_MANAGER_V1].safe_version,
+		.ours = true,
+	};
+	if (object == NULL || object->iface != BR_IFACE_WL_REGISTRY ||
+	    gp_registry_find(relay, global.iface, &other, &name) > 0 ||
+	    gp_registry_find(relay, BR_IFACE_WL_SHM, &other, &name) == 0 ||
+	    gp_registry_find(relay, BR_IFACE_WL_COMPOSITOR, &other, &name) == 0) {
+		return;
+	}
+	struct registry *registry = registry_get(relay, object);
+	if (registry == NULL || !add_global(registry, &global)) {
+		return;
+	}
+	const union br_arg args[] = {
+		{.u = global.name}, {.str = {iface, sizeof(iface) - 1}}, {.u = global.version}};
+	(void)br_relay_send(relay, BR_EVENT, object, BR_EVT_WL_REGISTRY_GLOBAL, args, NULL);
+}
+
+/* The client's own sync is answered after ours. */
+enum br_verdict gp_hook_wl_display_get_registry(struct br_relay *relay, struct br_msg *msg,
+						const struct br_args_wl_display_get_registry *args)
+{
+	void *registry = (void *)(uintptr_t)msg->args[0].object->client_id;
+	(void)args;
+	if (gp_state_of(relay)->cursor_themes == NULL) {
+		return BR_FORWARD;
+	}
+	if (br_relay_send(relay, BR_REQUEST, msg->object, msg->opcode, msg->args, NULL) == 0) {
+		(void)br_relay_sync(relay, handle_listed, registry);
+	}
+	return BR_DROP;
+}
+
 static enum br_verdict bind_shm(struct br_relay *relay, struct br_object *object)
 {
 	struct gp_state *state = gp_state_of(relay);
-	if (state->carries_fds != NULL) {
-		state->mirror = !state->carries_fds(state);
-		state->carries_fds = NULL;
-	}
-	if (state->mirror && gp_shm_bound(object) < 0) {
+	if (gp_state_mirrors(state) && gp_shm_bound(object) < 0) {
 		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "out of memory");
 		return BR_DROP;
 	}
@@ -231,6 +274,10 @@ enum br_verdict gp_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *
 				      "bind: %s is offered in version %u, not %u",
 				      br_ifaces[object->iface].name, global->version,
 				      object->version);
+		return BR_DROP;
+	}
+	if (global->ours) {
+		object->state = BR_OBJECT_OURS;
 		return BR_DROP;
 	}
 	gp_times_bound(relay, object);

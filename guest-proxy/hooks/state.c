@@ -19,7 +19,17 @@ void gp_state_finish(struct gp_state *state)
 	gp_state_release_retired(state);
 	free(state->retired);
 	(void)gp_blob_unref(state->alloc_blob);
+	gp_cursors_finish(state);
 	gp_state_init(state, false, NULL);
+}
+
+bool gp_state_mirrors(struct gp_state *state)
+{
+	if (state->carries_fds != NULL) {
+		state->mirror = !state->carries_fds(state);
+		state->carries_fds = NULL;
+	}
+	return state->mirror;
 }
 
 static void handle_alloc_done(void *data, int err, struct gp_blob *blob)

@@ -18,6 +18,7 @@
 #include "surface.h"
 #include "times.h"
 
+struct gp_cursor_themes;
 struct gp_dmabuf;
 
 /** What the window manager sees of the messages of its X server; see ../xwayland/wm.h. All have its data. */
@@ -59,7 +60,9 @@ struct gp_state {
 	/* The client is our X server; NULL: it is none. */
 	const struct gp_xwayland_ops *xwayland;
 	void *xwayland_data;
-	bool xwayland_waits; /* its requests stand still */
+	bool xwayland_waits;			/* its requests stand still */
+	struct gp_cursor_themes *cursor_themes; /* borrowed; NULL: cursors are the host's affair */
+	struct gp_cursors *cursors;		/* NULL: none was shown yet */
 	dev_t device; /* in an event's place of the host's; until the hook's message is sent */
 
 	/* One allocation at a time: the requests stand still meanwhile. */
@@ -136,6 +139,12 @@ void gp_state_xwayland_wake(struct br_relay *relay);
  * in. Returns its version, 0: there is none. */
 uint32_t gp_registry_find(struct br_relay *relay, uint16_t iface, struct br_object **ret_registry,
 			  uint32_t *ret_name);
+
+/** Whether wl_shm pools are mirrored; known from the first wl_shm on. */
+bool gp_state_mirrors(struct gp_state *state);
+
+/** Free what the hooks of cursors keep, after the relay is gone. */
+void gp_cursors_finish(struct gp_state *state);
 
 /** Follow the wl_shm global, when bound, so that pools can be made later. */
 int gp_shm_bound(struct br_object *shm);
