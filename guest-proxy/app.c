@@ -12,21 +12,20 @@
 #define NOT_RUNNABLE 126
 #define NOT_FOUND 127
 
-static void run_child(char **argv, const char *display, const char *x11_display,
-		      const char *gl_driver) __attribute__((noreturn));
+static void run_child(char **argv, const struct gp_variable *variables, uint32_t count)
+	__attribute__((noreturn));
 
-static void run_child(char **argv, const char *display, const char *x11_display,
-		      const char *gl_driver)
+static void run_child(char **argv, const struct gp_variable *variables, uint32_t count)
 {
 	sigset_t none;
 	sigemptyset(&none);
 	/* The event loop keeps its signals blocked; ignored ones stay so through exec. */
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)signal(SIGPIPE, SIG_DFL);
-	if (setenv("WAYLAND_DISPLAY", display, 1) < 0 ||
-	    (x11_display != NULL && setenv("DISPLAY", x11_display, 1) < 0) ||
-	    (gl_driver != NULL && setenv("MESA_LOADER_DRIVER_OVERRIDE", gl_driver, 0) < 0)) {
-		_exit(NOT_RUNNABLE);
+	for (uint32_t i = 0; i < count; i++) {
+		if (setenv(variables[i].name, variables[i].value, !variables[i].weak) < 0) {
+			_exit(NOT_RUNNABLE);
+		}
 	}
 	(void)unsetenv("WAYLAND_SOCKET");
 	(void)execvp(argv[0], argv);
@@ -35,8 +34,8 @@ static void run_child(char **argv, const char *display, const char *x11_display,
 	_exit(status);
 }
 
-int gp_app_start(struct gp_app *app, char **argv, const char *display, const char *x11_display,
-		 const char *gl_driver)
+int gp_app_start(struct gp_app *app, char **argv, const struct gp_variable *variables,
+		 uint32_t count)
 {
 	*app = (struct gp_app){0};
 	pid_t pid = fork();
@@ -44,7 +43,7 @@ int gp_app_start(struct gp_app *app, char **argv, const char *display, const cha
 		return -errno;
 	}
 	if (pid == 0) {
-		run_child(argv, display, x11_display, gl_driver);
+		run_child(argv, variables, count);
 	}
 	app->pid = pid;
 	return 0;

@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "cross_domain.h"
 #include "gpu.h"
 #include "limits.h"
+#include "session.h"
 #include "stream.h"
 #include "transport.h"
 
@@ -206,10 +208,24 @@ static bool check_host(const struct gp_options *options, struct wl_event_loop *l
 	return found;
 }
 
+bool gp_check_has_file(const char *const *patterns)
+{
+	glob_t found = {0};
+	int flags = GLOB_NOSORT;
+	for (; *patterns != NULL; patterns++) {
+		(void)glob(*patterns, flags, NULL, &found);
+		flags |= GLOB_APPEND;
+	}
+	bool any = found.gl_pathc > 0;
+	globfree(&found);
+	return any;
+}
+
 int gp_check(const struct gp_options *options, struct wl_event_loop *loop)
 {
 	bool complete = check_runtime_dir();
 	complete = check_host(options, loop) && complete;
 	gp_gpu_check(options);
+	gp_session_check();
 	return complete ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "gpu.h"
 
-#include <glob.h>
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "check.h"
 #include "options.h"
 #include "transport.h"
 
@@ -41,19 +41,6 @@ void gp_gpu_print_environment(const struct gp_options *options, FILE *file)
 	}
 }
 
-static bool has_file(const char *const *patterns)
-{
-	glob_t found = {0};
-	int flags = GLOB_NOSORT;
-	for (; *patterns != NULL; patterns++) {
-		(void)glob(*patterns, flags, NULL, &found);
-		flags |= GLOB_APPEND;
-	}
-	bool any = found.gl_pathc > 0;
-	globfree(&found);
-	return any;
-}
-
 static void check_vulkan(uint32_t kinds)
 {
 	static const char *const drivers[] = {"/usr/share/vulkan/icd.d/virtio*.json",
@@ -63,7 +50,7 @@ static void check_vulkan(uint32_t kinds)
 		printf("without  Vulkan: the host does not offer Venus: causeway-host --check "
 		       "there says "
 		       "why\n");
-	} else if (!has_file(drivers)) {
+	} else if (!gp_check_has_file(drivers)) {
 		printf("without  Vulkan: Mesa's Venus driver is not installed here: the package "
 		       "mesa-vulkan-drivers\n");
 	} else {

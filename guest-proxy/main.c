@@ -11,10 +11,12 @@
 
 #include "app.h"
 #include "check.h"
+#include "environment.h"
 #include "gpu.h"
 #include "log.h"
 #include "options.h"
 #include "server.h"
+#include "session.h"
 #include "systemd.h"
 #include "trace.h"
 #include "transport.h"
@@ -28,8 +30,10 @@ struct program {
 	struct gp_server server;
 	struct gp_app app;
 	struct xw_server *xwayland; /* NULL: X11 programs are not served */
+	struct gp_session *session; /* NULL: it is told nothing */
 	struct wl_event_source *signals[4];
 	bool quit;
+	bool failed; /* to start the app */
 };
 
 static int handle_quit_signal(int signal_number, void *data)
@@ -126,12 +130,43 @@ static int start_app(struct program *program)
 		br_log(BR_LOG_ERROR, "guest: the socket from systemd has no name for %s", argv[0]);
 		return -EINVAL;
 	}
-	int ret = gp_app_start(&program->app, argv, program->server.name, x11_display(program),
-			       gp_gpu_gl_override(&program->options));
+	struct gp_variable variables[GP_MAX_VARIABLES];
+	uint32_t count = gp_environment_list(&program->server, x11_display(program), variables);
+	int ret = gp_app_start(&program->app, argv, variables, count);
 	if (ret < 0) {
 		br_log(BR_LOG_ERROR, "guest: can't start %s: %s", argv[0], strerror(-ret));
 	}
 	return ret;
+}
+
+/* The session knows of us, if it is to: what starts now finds us. */
+static void handle_session_told(void *data)
+{
+	struct program *program = data;
+	if (start_app(program) < 0) {
+		program->failed = program->quit = true;
+	} else {
+		gp_systemd_notify("READY=1");
+	}
+}
+
+static void tell_session(struct program *program)
+{
+	const struct gp_options *options = &program->options;
+	const struct gp_session_config config = {
+		.loop = program->loop,
+		.take_over = options->session == GP_SESSION_ON,
+		.done = handle_session_told,
+		.data = program,
+	};
+	struct gp_variable variables[GP_MAX_VARIABLES];
+	uint32_t count = gp_environment_list(&program->server, x11_display(program), variables);
+	bool wanted = options->session == GP_SESSION_ON ||
+		      (options->session == GP_SESSION_AUTO && options->app == NULL);
+	if (!wanted || count == 0 ||
+	    gp_session_create(&config, variables, count, &program->session) < 0) {
+		handle_session_told(program);
+	}
 }
 
 /* A virtual machine without the device is better told at once than by every program. */
@@ -168,12 +203,7 @@ static int run(struct program *program)
 	}
 	int status = EXIT_SUCCESS;
 	serve_x11(program);
-	if (start_app(program) < 0) {
-		status = EXIT_FAILURE;
-		program->quit = true;
-	} else {
-		gp_systemd_notify("READY=1");
-	}
+	tell_session(program);
 	while (!program->quit) {
 		if (wl_event_loop_dispatch(program->loop, -1) < 0 && errno != EINTR) {
 			br_log(BR_LOG_ERROR, "guest: event loop: %s", strerror(errno));
@@ -181,7 +211,9 @@ static int run(struct program *program)
 			break;
 		}
 	}
+	status = program->failed ? EXIT_FAILURE : status;
 	gp_systemd_notify("STOPPING=1");
+	gp_session_destroy(program->session);
 	gp_server_drain(&program->server);
 	if (program->options.stats) {
 		gp_server_print_stats(&program->server);

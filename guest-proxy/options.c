@@ -18,6 +18,7 @@ enum long_only {
 	OPT_STATS,
 	OPT_CHECK,
 	OPT_SHM,
+	OPT_SESSION,
 	OPT_ENVIRONMENT,
 	OPT_XWAYLAND
 };
@@ -26,6 +27,7 @@ static const struct option long_options[] = {
 	{"socket", required_argument, NULL, 's'},
 	{"transport", required_argument, NULL, 't'},
 	{"shm", required_argument, NULL, OPT_SHM},
+	{"session", required_argument, NULL, OPT_SESSION},
 	{"extensions", required_argument, NULL, OPT_EXTENSIONS},
 	{"trace", optional_argument, NULL, OPT_TRACE},
 	{"log-level", required_argument, NULL, OPT_LOG_LEVEL},
@@ -63,6 +65,9 @@ static void print_help(void)
 	       "      --shm MODE          pass: hand wl_shm memory on; mirror: copy what has "
 	       "changed;\n"
 	       "                          auto: pass where the transport can (default)\n"
+	       "      --session MODE      on: systemd's user manager and D-Bus learn "
+	       "WAYLAND_DISPLAY; off: not;\n"
+	       "                          auto: if they know no other, and without APP (default)\n"
 	       "      --extensions LIST   of pipe-credit,push,fds,clock: use at most these; or "
 	       "none, or "
 	       "all\n"
@@ -114,16 +119,37 @@ static int parse_transport(struct gp_options *options, const char *what, const c
 			   "path of up to 107 bytes");
 }
 
+/* The index of value in names, or -1. */
+static int find_name(const char *const *names, unsigned count, const char *value)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (strcmp(value, names[i]) == 0) {
+			return (int)i;
+		}
+	}
+	return -1;
+}
+
 static int parse_shm(struct gp_options *options, const char *value)
 {
 	static const char *const names[] = {"auto", "pass", "mirror"};
-	for (unsigned i = 0; i < 3; i++) {
-		if (strcmp(value, names[i]) == 0) {
-			options->shm = (enum gp_shm_mode)i;
-			return -1;
-		}
+	int index = find_name(names, 3, value);
+	if (index < 0) {
+		return usage_error("--shm", value, "it must be auto, pass or mirror");
 	}
-	return usage_error("--shm", value, "it must be auto, pass or mirror");
+	options->shm = (enum gp_shm_mode)index;
+	return -1;
+}
+
+static int parse_session(struct gp_options *options, const char *value)
+{
+	static const char *const names[] = {"auto", "on", "off"};
+	int index = find_name(names, 3, value);
+	if (index < 0) {
+		return usage_error("--session", value, "it must be auto, on or off");
+	}
+	options->session = (enum gp_session_mode)index;
+	return -1;
 }
 
 static int parse_xwayland(struct gp_options *options, const char *value)
@@ -181,13 +207,12 @@ static int parse_extensions(struct gp_options *options, const char *value)
 static int parse_log_level(struct gp_options *options, const char *value)
 {
 	static const char *const names[] = {"error", "warn", "info", "debug"};
-	for (unsigned i = 0; i < 4; i++) {
-		if (strcmp(value, names[i]) == 0) {
-			options->log_level = (enum br_log_level)i;
-			return -1;
-		}
+	int index = find_name(names, 4, value);
+	if (index < 0) {
+		return usage_error("--log-level", value, "it must be error, warn, info or debug");
 	}
-	return usage_error("--log-level", value, "it must be error, warn, info or debug");
+	options->log_level = (enum br_log_level)index;
+	return -1;
 }
 
 static int parse_one(struct gp_options *options, int option)
@@ -200,6 +225,8 @@ static int parse_one(struct gp_options *options, int option)
 		return parse_transport(options, "--transport", optarg);
 	case OPT_SHM:
 		return parse_shm(options, optarg);
+	case OPT_SESSION:
+		return parse_session(options, optarg);
 	case OPT_EXTENSIONS:
 		return parse_extensions(options, optarg);
 	case OPT_TRACE:

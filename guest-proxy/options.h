@@ -18,6 +18,12 @@ enum gp_shm_mode {
 
 enum gp_transport_kind { GP_TRANSPORT_SOCKET, GP_TRANSPORT_VIRTGPU };
 
+enum gp_session_mode {
+	GP_SESSION_AUTO, /* tell the session of the display, unless it has another or an app is run */
+	GP_SESSION_ON,	 /* in any case */
+	GP_SESSION_OFF,
+};
+
 #define GP_EXTENSIONS_ALL UINT32_MAX
 
 /** The options; strings point into argv or the environment. */
@@ -26,6 +32,7 @@ struct gp_options {
 	enum gp_transport_kind transport;
 	const char *host_path; /* the socket, or the render node; of a virtio-gpu, NULL: the best */
 	enum gp_shm_mode shm;
+	enum gp_session_mode session;
 	uint32_t extensions; /* enum xd_ext that may be used, if the host has them */
 	const char *trace;   /* filter; NULL: off */
 	enum br_log_level log_level;

@@ -39,6 +39,8 @@ def program(name):
         "causeway-host": "host-renderer",
         "causeway-gpu-worker": "host-renderer/worker",
         "probe": "tests/integration/clients",
+        "fake-systemd": "tests/integration/clients",
+        "portal": "tests/integration/clients",
         "virtual-input": "tests/integration/clients",
         "dmabuf-paint": "tests/integration/clients",
         "vdrm": "tests/vm/clients",
@@ -402,7 +404,8 @@ class Rig:
         self.dir = pathlib.Path(tmp)
         os.chmod(self.dir, 0o700)
         self.env = {k: v for k, v in os.environ.items()
-                    if not k.startswith(("WAYLAND", "CAUSEWAY_TRANSPORT", "SWAY"))}
+                    if not k.startswith(("WAYLAND", "CAUSEWAY_TRANSPORT", "SWAY", "DBUS_", "XDG_CURRENT"))
+                    and k != "DISPLAY"}
         self.env["XDG_RUNTIME_DIR"] = str(self.dir)
         self.started = []
         self.count = 0

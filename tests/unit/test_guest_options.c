@@ -122,6 +122,18 @@ TEST(modes_of_shared_memory)
 	check_bad("--shm mirrored", "--shm", "auto, pass or mirror");
 }
 
+TEST(the_session)
+{
+	check_good("");
+	CHECK_INT(options.session, GP_SESSION_AUTO);
+	check_good("--session off --session on");
+	CHECK_INT(options.session, GP_SESSION_ON);
+	check_good("--session off");
+	CHECK_INT(options.session, GP_SESSION_OFF);
+	check_bad("--session _", "--session", "auto, on or off");
+	check_bad("--session yes", "--session", "auto, on or off");
+}
+
 TEST(extensions)
 {
 	check_good("--extensions none");

@@ -5,10 +5,12 @@
  *   keyboard LAYOUT            make the keyboard, with an xkb layout
  *   move X Y WIDTH HEIGHT      the pointer, absolute in an area of WIDTH x HEIGHT
  *   wiggle COUNT X Y WIDTH HEIGHT   COUNT moves, between X and X+1
- *   press | release            the left button
- *   key CODE                   press and release a key (Linux key code)
+ *   press [BUTTON] | release [BUTTON]   a button (Linux code), the left one unless said
+ *   scroll STEPS               the wheel, down or (negative) up
+ *   key CODE...                press keys in order and release them in reverse (Linux key codes)
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,7 @@ static struct zwp_virtual_keyboard_v1 *keyboard;
 static struct wl_seat *seats[MAX_SEATS];
 static char seat_names[MAX_SEATS][64];
 static unsigned n_seats;
+static struct xkb_state *state; /* of the virtual keyboard */
 
 static void die(const char *what)
 {
@@ -118,6 +121,8 @@ static void make_keyboard(struct wl_seat *seat, const char *layout)
 	wl_display_flush(display);
 	close(fd);
 	free(text);
+	xkb_state_unref(state);
+	state = xkb_state_new(keymap);
 	xkb_keymap_unref(keymap);
 	xkb_context_unref(context);
 }
@@ -134,10 +139,58 @@ static void wiggle(unsigned count, unsigned x, unsigned y, unsigned width, unsig
 	}
 }
 
+/* The compositor takes modifiers as they are said, not from the keys. */
+static void key(unsigned code, bool down)
+{
+	zwp_virtual_keyboard_v1_key(keyboard, now_ms(), code, down);
+	/* xkb's codes are X's. */
+	if (xkb_state_update_key(state, code + 8, down ? XKB_KEY_DOWN : XKB_KEY_UP) != 0) {
+		zwp_virtual_keyboard_v1_modifiers(
+			keyboard, xkb_state_serialize_mods(state, XKB_STATE_MODS_DEPRESSED),
+			xkb_state_serialize_mods(state, XKB_STATE_MODS_LATCHED),
+			xkb_state_serialize_mods(state, XKB_STATE_MODS_LOCKED),
+			xkb_state_serialize_layout(state, XKB_STATE_LAYOUT_EFFECTIVE));
+	}
+}
+
+static void keys(const char *text)
+{
+	unsigned codes[8], count = 0;
+	char *end;
+	for (unsigned long code; count < 8 && (code = strtoul(text, &end, 10), end != text);
+	     text = end) {
+		codes[count++] = (unsigned)code;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		key(codes[i], true);
+	}
+	while (count > 0) {
+		key(codes[--count], false);
+	}
+}
+
+/* The text behind a command's name: a button's code, or the left one's. */
+static void button(const char *text, bool down)
+{
+	unsigned long code = strtoul(text, NULL, 10);
+	zwlr_virtual_pointer_v1_button(pointer, now_ms(), code != 0 ? (uint32_t)code : BTN_LEFT,
+				       down);
+	zwlr_virtual_pointer_v1_frame(pointer);
+}
+
+static void scroll(int steps)
+{
+	zwlr_virtual_pointer_v1_axis_source(pointer, WL_POINTER_AXIS_SOURCE_WHEEL);
+	zwlr_virtual_pointer_v1_axis_discrete(pointer, now_ms(), WL_POINTER_AXIS_VERTICAL_SCROLL,
+					      wl_fixed_from_int(15 * steps), steps);
+	zwlr_virtual_pointer_v1_frame(pointer);
+}
+
 static void command(struct wl_seat *seat, const char *line)
 {
 	char text[64];
 	unsigned x, y, width, height, count;
+	int steps;
 	if (sscanf(line, "keyboard %63s", text) == 1) {
 		make_keyboard(seat, text);
 	} else if (sscanf(line, "move %u %u %u %u", &x, &y, &width, &height) == 4) {
@@ -145,12 +198,14 @@ static void command(struct wl_seat *seat, const char *line)
 		zwlr_virtual_pointer_v1_frame(pointer);
 	} else if (sscanf(line, "wiggle %u %u %u %u %u", &count, &x, &y, &width, &height) == 5) {
 		wiggle(count, x, y, width, height);
-	} else if (strcmp(line, "press\n") == 0 || strcmp(line, "release\n") == 0) {
-		zwlr_virtual_pointer_v1_button(pointer, now_ms(), BTN_LEFT, line[0] == 'p');
-		zwlr_virtual_pointer_v1_frame(pointer);
-	} else if (sscanf(line, "key %u", &x) == 1 && keyboard != NULL) {
-		zwp_virtual_keyboard_v1_key(keyboard, now_ms(), x, 1);
-		zwp_virtual_keyboard_v1_key(keyboard, now_ms(), x, 0);
+	} else if (strncmp(line, "press", 5) == 0) {
+		button(line + 5, true);
+	} else if (strncmp(line, "release", 7) == 0) {
+		button(line + 7, false);
+	} else if (sscanf(line, "scroll %d", &steps) == 1) {
+		scroll(steps);
+	} else if (strncmp(line, "key ", 4) == 0 && keyboard != NULL) {
+		keys(line + 4);
 	} else {
 		die("no such command");
 	}
