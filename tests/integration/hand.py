@@ -14,7 +14,7 @@ for rows, held in ((ROWS, ()), (SHIFTED, (SHIFT,))):
     for first, row in rows.items():
         CODES.update({char: (*held, first + index) for index, char in enumerate(row)})
 assert set(string.ascii_letters + string.digits) <= set(CODES)
-RIGHT_BUTTON = 0x111
+RIGHT_BUTTON, MIDDLE_BUTTON = 0x111, 0x112
 
 
 class Hand:

@@ -103,6 +103,7 @@ def start_client(rig, client, display):
                TZ="UTC", NO_AT_BRIDGE="1", GTK_A11Y="none", GIO_USE_VFS="local",
                GSETTINGS_BACKEND="memory", DBUS_SESSION_BUS_ADDRESS="disabled:", **client.env)
     process = rig.start([arg.replace("@HOME@", str(home)) for arg in client.argv], env, cwd=home)
+    process.home = home
     if client.says:
         process.expect(client.says)
     return process
