@@ -6,7 +6,7 @@ import rig as lab
 
 # Linux key codes (linux/input-event-codes.h) of a US keyboard.
 CTRL, SHIFT, ALT, ENTER, ESCAPE, TAB, SPACE, BACKSPACE = 29, 42, 56, 28, 1, 15, 57, 14
-DOWN, UP, F5, F10, F11 = 108, 103, 63, 68, 87
+DOWN, UP, F2, F5, F10, F11 = 108, 103, 60, 63, 68, 87
 ROWS = {2: "1234567890-=", 16: "qwertyuiop[]", 30: "asdfghjkl;'`", 43: "\\zxcvbnm,./"}
 SHIFTED = {2: "!@#$%^&*()_+", 16: "QWERTYUIOP{}", 30: 'ASDFGHJKL:"~', 43: "|ZXCVBNM<>?"}
 CODES = {" ": (SPACE,), "\n": (ENTER,)}
@@ -34,7 +34,7 @@ class Hand:
         for char in text:
             self.keys(*CODES[char])
 
-    def wait_still(self, alike=3):
+    def wait_still(self, alike=4):
         """Until the program has dealt with what came before: its picture stays the same."""
         seen = []
 
@@ -53,12 +53,18 @@ class Hand:
         self.device.ask(f"press {button}", "ok")
         self.device.ask(f"release {button}", "ok")
 
-    def drag(self, start, end, steps=8):
-        """With the left button, slowly enough to be no click."""
+    def pull(self, start, end, steps=4):
+        """With the left button, which stays down; the program sees each step before the next, or it
+        would take it for a click."""
         self.move(*start)
+        self.wait_still()
         self.device.ask("press", "ok")
         for step in range(1, steps + 1):
+            self.wait_still()
             self.move(*(a + (b - a) * step / steps for a, b in zip(start, end)))
+        self.wait_still()
+
+    def drop(self):
         self.device.ask("release", "ok")
 
     def scroll(self, steps):

@@ -3,6 +3,7 @@
 
 test_pixels.py compares pictures of programs that stand still; here they are used.
 """
+import re
 import tempfile
 
 import pytest
@@ -104,6 +105,23 @@ def test_gtk4_demo(pair):
     on.each(lambda desk: desk.hand.click(280, 110))
     on.resize(700, 500)
     on.fullscreen()
+    on.close()
+
+
+def test_gtk4_drag(pair):
+    """Within a window, but by the compositor's drag-and-drop: the bridge has both ends."""
+    on = stage.Stage(pair, Client("gtk4-dnd", ["gtk4-demo", "--run=dnd"], env=GTK,
+                                  prepare=gtk_settings))
+    on.window("gtk4-demo", "Drag-and-Drop")
+    on.look("shown")
+    on.each(lambda desk: desk.hand.pull((230, 165), (700, 500)))
+    on.look("dragged")
+    on.each(lambda desk: desk.hand.drop())
+    on.look("dropped")
+    on.each(lambda desk: desk.hand.pull((24, 755), (382, 265)))
+    on.look("color dragged")
+    on.each(lambda desk: desk.hand.drop())
+    on.look("color dropped")
     on.close()
 
 
@@ -235,4 +253,106 @@ def test_vkcube(bridged):
     on.resize(500, 400, look=False)
     on.show()
     on.fullscreen()
+    on.close()
+
+
+# What is done to it is the page's title, which is the window's.
+PAGE = """<!doctype html><meta charset=utf-8><title>ready</title>
+<style>body { margin: 0; font-size: 20px } #from, #to { width: 200px; height: 80px; background: #8cf }
+#to { background: #fc8 } textarea { width: 400px; height: 60px; display: block }
+select { font-size: 20px; display: block }</style>
+<textarea id=text autofocus></textarea><button id=button>Button</button>
+<select id=choice><option>one<option>two<option>three</select>
+<div id=from draggable=true>drag me</div><div id=to>here</div>
+<script>
+const say = (text) => { document.title = text };
+text.oninput = () => say("typed " + text.value);
+text.onpaste = (event) => say("pasted " + event.clipboardData.getData("text"));
+button.onclick = () => say("clicked");
+choice.onchange = () => say("chosen " + choice.value);
+from.ondragstart = (event) => { event.dataTransfer.setData("text/plain", "cargo"); say("dragging") };
+to.ondragover = (event) => { event.preventDefault(); say("over") };
+to.ondrop = (event) => { event.preventDefault(); say("dropped " + event.dataTransfer.getData("text")) };
+onresize = () => say("size " + innerWidth + " " + screen.width + (innerHeight === screen.height ? " full" : ""));
+onwheel = () => say("wheel");
+onload = () => say("loaded");
+// Asked with F2: the window has its size then. First where the pointer is.
+let pointer = [0, 0];
+onmousemove = (event) => { pointer = [event.clientX, event.clientY] };
+onkeydown = (event) => { if (event.key === "F2") say("at " + pointer + " " + [text, button, choice, from, to].map((one) => {
+  const box = one.getBoundingClientRect();
+  return Math.round(box.x + box.width / 2) + "," + Math.round(box.y + box.height / 2) }).join(" ")) };
+</script>"""
+
+
+def firefox_profile(home):
+    (home / "page.html").write_text(PAGE)
+    (home / "profile").mkdir()
+    settings = {"browser.shell.checkDefaultBrowser": "false", "browser.aboutwelcome.enabled": "false",
+                "datareporting.policy.dataSubmissionEnabled": "false",
+                "browser.startup.homepage_override.mstone": '"ignore"',
+                "full-screen-api.warning.timeout": "0", "app.update.enabled": "false"}
+    (home / "profile" / "user.js").write_text(
+        "".join(f'user_pref("{name}", {value});\n' for name, value in settings.items()))
+
+
+def chromium_page(home):
+    (home / "page.html").write_text(PAGE)
+
+
+BROWSERS = {
+    "firefox": (Client("firefox", ["firefox-esr", "--no-remote", "--profile", "@HOME@/profile",
+                                   "file://@HOME@/page.html"], env=SOFTWARE,
+                       prepare=firefox_profile), "firefox-esr"),
+    "chromium": (Client("chromium", ["chromium", "--ozone-platform=wayland", "--no-sandbox",
+                                     "--test-type", "--no-first-run", "--disable-gpu",
+                                     "--disable-background-networking",
+                                     "--user-data-dir=@HOME@/profile",
+                                     "file://@HOME@/page.html"], env=SOFTWARE,
+                        prepare=chromium_page), "chromium"),
+}
+
+
+@pytest.mark.parametrize("name", BROWSERS)
+def test_browser(bridged, name):
+    client, app_id = BROWSERS[name]
+    on = stage.Stage(bridged, client, seconds=90)
+    on.window(app_id, "loaded")
+    on.show()
+    desk, person = on.desk, on.desk.hand
+    person.move(600, 500)
+    person.wait_still()
+    person.keys(hand.F2)
+    on.title("at ")
+    spots = re.search("at ([0-9, ]+)", desk.node()["name"])[1].split()
+    spots = [tuple(map(int, spot.split(","))) for spot in spots]
+    # What is above the page is the browser's.
+    left, top = 600 - spots[0][0], 500 - spots[0][1]
+    text, button, choice, source, target = ((x + left, y + top) for x, y in spots[1:])
+    person.click(*text)
+    person.type("Some text: (1 + 1)!")
+    on.title("typed Some text: (1 + 1)!")
+    person.keys(hand.CTRL, *hand.CODES["a"])
+    person.keys(hand.CTRL, *hand.CODES["c"])
+    on.host_gets("Some text: (1 + 1)!")
+    desk.host_copies("from the host: Grüße")
+    person.keys(hand.CTRL, *hand.CODES["v"])
+    on.title("typed from the host: Grüße")
+    person.click(*button)
+    on.title("clicked")
+    # A menu is a window of its own.
+    person.click(*choice)
+    person.wait_still()
+    person.keys(hand.DOWN)
+    person.keys(hand.ENTER)
+    on.title("chosen two")
+    person.pull(source, target)
+    on.title("over")
+    person.drop()
+    on.title("dropped cargo")
+    person.scroll(1)
+    on.title("wheel")
+    on.fullscreen(hand.F11)
+    on.resize(700, 500, look=False)
+    on.title("size 1024 1024")
     on.close()
