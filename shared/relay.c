@@ -265,7 +265,7 @@ static void strand_new_objects(struct br_relay *relay, struct br_msg *msg)
 		if (msg->dir == BR_REQUEST) {
 			object->state =
 				object->state == BR_OBJECT_OURS ? BR_OBJECT_OURS : BR_OBJECT_INERT;
-		} else {
+		} else if (object->event == NULL) {
 			object->state = BR_OBJECT_ZOMBIE;
 			br_object_run_destroy(&relay->objects, object);
 		}

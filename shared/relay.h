@@ -47,7 +47,8 @@ struct br_object {
 	 * (the relay clears it); it frees data. */
 	void (*destroy)(struct br_relay *relay, struct br_object *object);
 	/* May be NULL. Receives the events of an object that the client does not have
-	 * (br_relay_create_server_object). */
+	 * (br_relay_create_server_object). An object that the server makes by such an event is kept if
+	 * this is set in it before the handler of that event returns. */
 	void (*event)(struct br_relay *relay, struct br_object *object, struct br_msg *msg);
 };
 

@@ -120,6 +120,75 @@ static void expect_error(struct br_relay *relay, uint32_t code)
 	expect_error_on(relay, 1, code);
 }
 
+/* Counts the events of objects that only the server has; keeps offers. */
+static unsigned own_events, own_destroyed;
+static bool keep_offers;
+static struct br_object *last_offer;
+
+static void count_own_destroy(struct br_relay *relay, struct br_object *object)
+{
+	(void)relay;
+	(void)object;
+	own_destroyed++;
+}
+
+static void own_event(struct br_relay *relay, struct br_object *object, struct br_msg *msg)
+{
+	(void)relay;
+	own_events++;
+	if (object->iface == BR_IFACE_WL_DATA_DEVICE && keep_offers) {
+		last_offer = msg->args[0].object;
+		last_offer->event = own_event;
+		last_offer->destroy = count_own_destroy;
+	}
+}
+
+static void offer_from_server(struct br_relay *relay, uint32_t device, uint32_t id)
+{
+	struct wire made = begin(device, BR_EVT_WL_DATA_DEVICE_DATA_OFFER);
+	put(&made, id);
+	CHECK_INT(pass(relay, BR_EVENT, &made), 0);
+	struct wire mime = begin(id, BR_EVT_WL_DATA_OFFER_OFFER);
+	put_string(&mime, "text/plain");
+	CHECK_INT(pass(relay, BR_EVENT, &mime), 0);
+}
+
+TEST(servers_objects_are_kept_by_those_who_want_them)
+{
+	uint32_t words[64];
+	struct br_relay *relay = new_relay(NULL);
+	bind_global(relay, "wl_data_device_manager", 3, 3);
+	bind_global(relay, "wl_seat", 1, 4);
+	struct br_object *device = br_relay_create_server_object(relay, BR_IFACE_WL_DATA_DEVICE, 3);
+	const union br_arg args[] = {{.object = device},
+				     {.object = br_relay_client_object(relay, 4)}};
+	device->event = own_event;
+	CHECK_INT(br_relay_send(relay, BR_REQUEST, br_relay_client_object(relay, 3),
+				BR_REQ_WL_DATA_DEVICE_MANAGER_GET_DATA_DEVICE, args, NULL),
+		  0);
+	take(relay, BR_REQUEST, words);
+	/* Nobody wants it: what it says is dropped, and its id can come again. */
+	own_events = own_destroyed = 0;
+	keep_offers = false;
+	offer_from_server(relay, device->server_id, SERVER_IDS);
+	CHECK_INT(own_events, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		own_events = own_destroyed = 0;
+		keep_offers = true;
+		offer_from_server(relay, device->server_id, SERVER_IDS);
+		CHECK_INT(own_events, 2);
+		CHECK_INT(last_offer->server_id, SERVER_IDS);
+		CHECK_INT(br_relay_send(relay, BR_REQUEST, last_offer, BR_REQ_WL_DATA_OFFER_DESTROY,
+					NULL, NULL),
+			  0);
+		CHECK_INT(take(relay, BR_REQUEST, words), BR_REQ_WL_DATA_OFFER_DESTROY);
+		CHECK_INT(words[0], SERVER_IDS);
+		CHECK_INT(own_destroyed, 1);
+	}
+	CHECK_INT(br_stream_bytes(br_relay_output(relay, BR_EVENT)), 0);
+	br_relay_destroy(relay);
+}
+
 TEST(ids_are_mapped_and_used_again)
 {
 	uint32_t words[64];
