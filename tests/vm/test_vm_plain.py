@@ -5,6 +5,8 @@ import pytest
 import pixels
 import rig as lab
 import test_vm_pixels
+import test_vm_times
+import timed
 import vmrig
 
 pytestmark = pytest.mark.timeout(240)
@@ -33,6 +35,15 @@ def test_pictures(rig, name):
 
 def test_clipboard(rig):
     test_vm_pixels.test_wl_clipboard(rig)
+
+
+def test_times(rig):
+    """It can't be asked for its clock: a time is an estimate, but no other machine's."""
+    compositor = timed.Compositor(rig)
+    found = test_vm_times.told_times(rig, rig.bridge(compositor), compositor, rounds=3)
+    for _, told, before, after in found:
+        assert before <= told <= after, found
+    compositor.close()
 
 
 def test_globals(rig):
