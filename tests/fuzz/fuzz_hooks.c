@@ -426,7 +426,7 @@ static void tell_time(struct fuzz *f, int err)
 		return;
 	}
 	asked.done = NULL;
-	sample.sent_ns = (int64_t)take(&f->in, 256) << take(&f->in, 64);
+	sample.sent_ns = (int64_t)((uint64_t)take(&f->in, 256) << take(&f->in, 64));
 	sample.received_ns = (int64_t)((uint64_t)sample.sent_ns + take(&f->in, 256) * 1000000);
 	sample.host_ns = (uint64_t)take(&f->in, 256) << take(&f->in, 64);
 	done(asked.data, err, err < 0 ? NULL : &sample);
