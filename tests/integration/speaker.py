@@ -99,22 +99,152 @@ class Object:
         return self.talk.until(found, f"{self.label}.{name}")
 
 
-class Speaker:
-    """One connection. .log has (label, event, {argument: value}); .error (label, code, text) or None."""
+class Peer:
+    """One end of a connection. .log has (label, message, {argument: value}) of what came."""
 
-    def __init__(self, path, deadline=None):
+    def __init__(self, sock, deadline=None):
         self.deadline = deadline or lab.DEADLINE
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.deadline)
-        self.sock.connect(str(path))
+        self.sock = sock
         self.data, self.fds = b"", collections.deque()
         self.objects, self.counts = {}, collections.Counter()
-        self.next_id = 1
         self.log, self.error = [], None
-        self.names = []
+
+    def incoming(self, target):
+        """The messages that an object may bring."""
+        raise NotImplementedError
+
+    def react(self, target, message, args):
+        """Something came."""
+
+    # --- out ---
+
+    @staticmethod
+    def encode(kind, value):
+        if kind in ("object", "new_id"):
+            return struct.pack("=I", value.number if value is not None else 0)
+        if kind == "fixed":
+            return struct.pack("=i", round(value * 256))
+        if kind in ("int", "uint"):
+            return struct.pack("=I", value & 0xffffffff)
+        if value is None:
+            return struct.pack("=I", 0)
+        data = value.encode() + b"\0" if kind == "string" else bytes(value)
+        return struct.pack("=I", len(data)) + data + b"\0" * (-len(data) % 4)
+
+    def message(self, target, opcode, message, values):
+        """values: of all arguments; new ids are objects."""
+        body = b"".join(self.encode(arg.kind, value) for arg, value in zip(message.args, values)
+                        if arg.kind != "fd")
+        fds = [value for arg, value in zip(message.args, values) if arg.kind == "fd"]
+        self.send(struct.pack("=II", target.number, (len(body) + 8) << 16 | opcode) + body, fds)
+
+    def send(self, data, fds=()):
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        try:
+            sent = self.sock.sendmsg([data], ancillary)
+            self.sock.sendall(data[sent:])
+        except (BrokenPipeError, ConnectionResetError):
+            self.drain()
+
+    def drain(self):
+        """It was closed: the reason is still to be read."""
+        while self.read(0):
+            pass
+        raise Lost(self.error)
+
+    # --- in ---
+
+    def read(self, timeout):
+        """Take what comes. False: nothing came in time."""
+        if not select.select([self.sock], [], [], timeout)[0]:
+            return False
+        try:
+            data, fds, _, _ = socket.recv_fds(self.sock, 65536, 64)
+        except ConnectionResetError:
+            data, fds = b"", []
+        self.fds.extend(fds)
+        if not data:
+            raise Lost(self.error)
+        self.data += data
+        while len(self.data) >= 8:
+            number, word = struct.unpack("=II", self.data[:8])
+            if len(self.data) < word >> 16:
+                break
+            body, self.data = self.data[8:word >> 16], self.data[word >> 16:]
+            self.take(self.objects[number], word & 0xffff, body)
+        return True
+
+    def take(self, target, opcode, body):
+        message = self.incoming(target)[opcode]
+        args = {}
+        for arg in message.args:
+            args[arg.name], body = self.decode(target, arg, body, args)
+        assert not body, f"{target.label}.{message.name} is too long"
+        self.log.append((target.label, message.name, args))
+        self.react(target, message, args)
+
+    def decode(self, target, arg, body, before):
+        """A value, and the rest. Objects become their labels, files their size and a hash."""
+        if arg.kind == "fd":
+            return content(self.fds.popleft()), body
+        word = struct.unpack("=I", body[:4])[0]
+        rest = body[4:]
+        if arg.kind == "uint":
+            return word, rest
+        if arg.kind == "int":
+            return word - (word >> 31 << 32), rest
+        if arg.kind == "fixed":
+            return (word - (word >> 31 << 32)) / 256, rest
+        if arg.kind == "new_id":
+            name, version = arg.interface, target.version
+            if name is None:
+                name, version = before["interface"], before["version"]
+            return Object(self, name, word, version).label, rest
+        if arg.kind == "object":
+            known = self.objects.get(word)
+            return known.label if known else (f"gone {word}" if word else None), rest
+        data, rest = rest[:word], rest[word + -word % 4:]
+        if arg.kind == "array":
+            return data.hex(), rest
+        return data[:-1].decode(errors="replace") if word else None, rest
+
+    def by_label(self, label):
+        return next(made for made in self.objects.values() if made.label == label)
+
+    def close(self):
+        self.sock.close()
+        while self.fds:
+            os.close(self.fds.popleft())
+
+    def heard(self, *names):
+        """What these interfaces' objects brought, in order, without what each run has its own of."""
+        return [(label, message, {key: value for key, value in args.items()
+                                  if not any(part in key for part in OWN)})
+                for label, message, args in self.log if label.split("#")[0] in names]
+
+
+def content(fd):
+    """A file's size and a hash. Takes the fd."""
+    size = os.lseek(fd, 0, os.SEEK_END)
+    text = os.pread(fd, size, 0)
+    os.close(fd)
+    return f"{len(text)} bytes {hashlib.sha256(text).hexdigest()[:16]}"
+
+
+class Speaker(Peer):
+    """A client's connection; .log has the events, .error (label, code, text) or None."""
+
+    def __init__(self, path, deadline=None):
+        super().__init__(socket.socket(socket.AF_UNIX), deadline)
+        self.sock.settimeout(self.deadline)
+        self.sock.connect(str(path))
+        self.next_id = 1
         self.display = self.make("wl_display", 1)
         self.registry = self.display.get_registry()
         self.sync()
+
+    def incoming(self, target):
+        return target.interface.events
 
     def make(self, name, version):
         self.next_id += 1
@@ -142,121 +272,25 @@ class Speaker:
                      made.version, made)
         return made
 
-    # --- requests ---
-
     def request(self, target, opcode, message, *values):
         values = collections.deque(values)
-        body, fds, made = b"", [], None
+        filled, made = [], None
         for arg in message.args:
             if arg.kind == "new_id" and arg.interface is not None:
                 made = self.make(arg.interface, target.version)
-                body += struct.pack("=I", made.number)
-                continue
-            assert values, f"{message.name} lacks {arg.name}"
-            value = values.popleft()
-            if arg.kind == "fd":
-                fds.append(value)
+                filled.append(made)
             else:
-                body += self.encode(arg.kind, value)
+                assert values, f"{message.name} lacks {arg.name}"
+                filled.append(values.popleft())
         assert not values, f"{message.name}: {values} too many"
-        self.send(struct.pack("=II", target.number, (len(body) + 8) << 16 | opcode) + body, fds)
+        self.message(target, opcode, message, filled)
         return made
 
-    @staticmethod
-    def encode(kind, value):
-        if kind in ("object", "new_id"):
-            return struct.pack("=I", value.number if value is not None else 0)
-        if kind == "fixed":
-            return struct.pack("=i", round(value * 256))
-        if kind in ("int", "uint"):
-            return struct.pack("=I", value & 0xffffffff)
-        if value is None:
-            return struct.pack("=I", 0)
-        data = value.encode() + b"\0" if kind == "string" else bytes(value)
-        return struct.pack("=I", len(data)) + data + b"\0" * (-len(data) % 4)
-
-    def send(self, data, fds=()):
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        try:
-            sent = self.sock.sendmsg([data], ancillary)
-            self.sock.sendall(data[sent:])
-        except (BrokenPipeError, ConnectionResetError):
-            self.drain()
-
-    def drain(self):
-        """It was closed: the reason is still to be read."""
-        while self.read(0):
-            pass
-        raise Lost(self.error)
-
-    # --- events ---
-
-    def read(self, timeout):
-        """Take what comes. False: nothing came in time."""
-        if not select.select([self.sock], [], [], timeout)[0]:
-            return False
-        try:
-            data, fds, _, _ = socket.recv_fds(self.sock, 65536, 64)
-        except ConnectionResetError:
-            data, fds = b"", []
-        self.fds.extend(fds)
-        if not data:
-            raise Lost(self.error)
-        self.data += data
-        while len(self.data) >= 8:
-            number, word = struct.unpack("=II", self.data[:8])
-            if len(self.data) < word >> 16:
-                break
-            body, self.data = self.data[8:word >> 16], self.data[word >> 16:]
-            self.take(self.objects[number], word & 0xffff, body)
-        return True
-
-    def take(self, target, opcode, body):
-        message = target.interface.events[opcode]
-        args = {}
-        for arg in message.args:
-            args[arg.name], body = self.decode(target, arg, body)
-        assert not body, f"{target.label}.{message.name} is too long"
-        self.log.append((target.label, message.name, args))
-        self.react(target, message.name, args)
-
-    def decode(self, target, arg, body):
-        """A value, and the rest. Objects become their labels, files their size and a hash."""
-        if arg.kind == "fd":
-            return self.content(self.fds.popleft()), body
-        word = struct.unpack("=I", body[:4])[0]
-        rest = body[4:]
-        if arg.kind == "uint":
-            return word, rest
-        if arg.kind == "int":
-            return word - (word >> 31 << 32), rest
-        if arg.kind == "fixed":
-            return (word - (word >> 31 << 32)) / 256, rest
-        if arg.kind == "new_id":
-            return Object(self, arg.interface, word, target.version).label, rest
-        if arg.kind == "object":
-            known = self.objects.get(word)
-            return known.label if known else (f"gone {word}" if word else None), rest
-        data, rest = rest[:word], rest[word + -word % 4:]
-        if arg.kind == "array":
-            return data.hex(), rest
-        return data[:-1].decode(errors="replace") if word else None, rest
-
-    @staticmethod
-    def content(fd):
-        size = os.lseek(fd, 0, os.SEEK_END)
-        text = os.pread(fd, size, 0)
-        os.close(fd)
-        return f"{len(text)} bytes {hashlib.sha256(text).hexdigest()[:16]}"
-
-    def react(self, target, name, args):
+    def react(self, target, message, args):
         if target.interface.name == "xdg_wm_base":
             target.pong(args["serial"])
-        elif target.number == 1 and name == "error":
+        elif target.number == 1 and message.name == "error":
             self.error = (args["object_id"], args["code"], args["message"])
-
-    def by_label(self, label):
-        return next(made for made in self.objects.values() if made.label == label)
 
     # --- waiting ---
 
@@ -283,19 +317,6 @@ class Speaker:
             pass
         assert self.error, "no error came"
         return self.error[:2]
-
-    def close(self):
-        self.sock.close()
-        while self.fds:
-            os.close(self.fds.popleft())
-
-    # --- what was heard ---
-
-    def heard(self, *names):
-        """The events of these interfaces' objects, in order, without what each run has its own of."""
-        return [(label, event, {key: value for key, value in args.items()
-                                if not any(part in key for part in OWN)})
-                for label, event, args in self.log if label.split("#")[0] in names]
 
 
 class Window:
