@@ -591,6 +591,12 @@ def pointer_shapes(take):
         talk.sync()
         pictures.append(take.stage.picture())
     assert len(set(pictures)) == len(pictures), "shapes look alike"
+    gone = talk.bind("wl_seat").get_pointer()
+    inert = talk.bind("wp_cursor_shape_manager_v1", 1).get_pointer(gone)
+    gone.release()
+    inert.set_shape(serial, 1)
+    inert.destroy()
+    talk.sync()
     return [pictures, talk.failure(lambda: device.set_shape(serial, 99))]
 
 
