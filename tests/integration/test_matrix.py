@@ -316,7 +316,7 @@ BROWSERS = {
 @pytest.mark.parametrize("name", BROWSERS)
 def test_browser(bridged, name):
     client, app_id = BROWSERS[name]
-    on = stage.Stage(bridged, client, seconds=90)
+    on = stage.Stage(bridged, client, seconds=3 * lab.DEADLINE)
     on.window(app_id, "loaded")
     on.show()
     desk, person = on.desk, on.desk.hand
@@ -348,8 +348,12 @@ def test_browser(bridged, name):
     on.title("chosen two")
     person.pull(source, target)
     on.title("over")
+    # The target has to have said yes before the drop counts as one.
+    person.move(target[0] + 5, target[1])
+    person.wait_still()
     person.drop()
     on.title("dropped cargo")
+    person.move(600, 500)
     person.scroll(1)
     on.title("wheel")
     on.fullscreen(hand.F11)
