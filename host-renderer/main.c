@@ -293,6 +293,7 @@ static int start(struct program *program)
 	host->next_client = 1;
 	host->policy = program->options.policy;
 	host->present = program->options.present;
+	host->compositor_wait_ms = program->options.compositor_wait * 1000;
 	host->render_node = find_render_node(program->options.gpu.render_node);
 	host->loop = wl_event_loop_create();
 	if (host->loop == NULL) {

@@ -25,6 +25,7 @@ enum {
 	OPT_PRINT_XML,
 	OPT_NAME,
 	OPT_DISPLAY,
+	OPT_WAIT,
 	OPT_ALLOW,
 	OPT_DENY,
 	OPT_PREFIX,
@@ -49,6 +50,7 @@ static const struct option long_options[] = {
 	{"print-libvirt-xml", no_argument, NULL, OPT_PRINT_XML},
 	{"name", required_argument, NULL, OPT_NAME},
 	{"wayland-display", required_argument, NULL, OPT_DISPLAY},
+	{"compositor-wait", required_argument, NULL, OPT_WAIT},
 	{"allow", required_argument, NULL, OPT_ALLOW},
 	{"deny", required_argument, NULL, OPT_DENY},
 	{"app-id-prefix", required_argument, NULL, OPT_PREFIX},
@@ -97,6 +99,8 @@ static const char usage_text[] =
 	"                            (default: guest)\n"
 	"  --wayland-display D       the compositor: a name in $XDG_RUNTIME_DIR or a path\n"
 	"                            (default: $WAYLAND_DISPLAY, then wayland-0)\n"
+	"  --compositor-wait SECONDS how long programs wait for another compositor when theirs is\n"
+	"                            gone (default: 30); 0: they end with it\n"
 	"  --allow IFACE[:VERSION]   offer a global, at most at VERSION\n"
 	"  --deny IFACE[:VERSION]    withhold a global, or its versions from VERSION up\n"
 	"  --list-globals            print what is offered, and why not, and exit\n"
@@ -161,6 +165,19 @@ static int parse_window(struct hr_options *options, const char *arg)
 			"--window-size takes a power of two up to 8192 (MiB), or 0, not ", arg);
 	}
 	options->window_mib = (uint32_t)mib;
+	return 0;
+}
+
+static int parse_wait(struct hr_options *options, const char *arg)
+{
+	char *end;
+	errno = 0;
+	unsigned long seconds = strtoul(arg, &end, 10);
+	if (errno != 0 || arg[0] < '0' || arg[0] > '9' || *end != '\0' ||
+	    seconds > BR_LIMIT_WAIT_SECONDS) {
+		return usage_error("--compositor-wait takes 0 to 86400 seconds, not ", arg);
+	}
+	options->compositor_wait = (uint32_t)seconds;
 	return 0;
 }
 
@@ -236,6 +253,8 @@ static int parse_simple(struct hr_options *options, int opt, const char *arg)
 	case OPT_DISPLAY:
 		options->wayland_display = arg;
 		return 0;
+	case OPT_WAIT:
+		return parse_wait(options, arg);
 	case OPT_PRESENT:
 		word = find_word(presents, arg);
 		options->present = (enum hr_present)word;
@@ -369,6 +388,7 @@ int hr_options_parse(struct hr_options *options, int argc, char **argv)
 {
 	*options = (struct hr_options){.name = "guest",
 				       .present = HR_PRESENT_AUTO,
+				       .compositor_wait = 30,
 				       .window_mib = WINDOW_MIB_UNSET,
 				       .gpu.flags = WK_VENUS | WK_VIRGL | WK_DRM,
 				       .log_level = BR_LOG_INFO};

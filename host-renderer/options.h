@@ -33,6 +33,7 @@ struct hr_options {
 	struct hr_gpu_options gpu;
 	char **command; /* QEMU and its arguments; NULL: none */
 	enum hr_present present;
+	uint32_t compositor_wait;    /* seconds */
 	const char *wayland_display; /* NULL: as in the environment */
 	enum hr_secctx_mode secctx;
 	const char *trace; /* filter; NULL: off */

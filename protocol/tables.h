@@ -41,6 +41,13 @@ enum br_policy {
 	BR_POLICY_DENY, /* a protocol error to the client that sends it; an event is dropped */
 };
 
+/** What is said again of a request when the compositor was replaced by another. */
+enum br_keep {
+	BR_KEEP_LAST, /* what was said last */
+	BR_KEEP_NONE,
+	BR_KEEP_EACH,
+};
+
 enum br_msg_flags {
 	BR_MSG_DESTRUCTOR = 1 << 0, /* the sender's object is gone afterwards */
 	BR_MSG_HOOK_GUEST = 1 << 1, /* causeway-guest has a hook for it */
@@ -51,7 +58,10 @@ enum br_iface_flags {
 	BR_IFACE_GLOBAL = 1 << 0,     /* may be announced by a registry */
 	BR_IFACE_PRIVILEGED = 1 << 1, /* the host offers it only if told to (--allow) */
 	BR_IFACE_HIDDEN = 1 << 2,     /* never offered: something in it can't be carried */
+	BR_IFACE_SURVIVES = 1 << 3,   /* who has one can go on with another compositor */
 };
+
+#define BR_NO_EVENT 0xff
 
 /** One argument of a message. */
 struct br_arg_desc {
@@ -69,6 +79,8 @@ struct br_msg_desc {
 	uint8_t flags;	 /* enum br_msg_flags */
 	uint8_t policy;	 /* enum br_policy */
 	uint8_t fd_kind; /* enum br_fd_kind of all its fds */
+	uint8_t keep;	 /* enum br_keep */
+	uint8_t key;	 /* of BR_KEEP_LAST: the request that this one replaces; else its opcode */
 	uint16_t hook;	 /* index into the hook tables; 0 is none */
 };
 
@@ -79,7 +91,8 @@ struct br_iface {
 	uint8_t safe_version; /* highest version whose fd-carrying messages all have a policy */
 	uint16_t first_req, n_req; /* into br_msgs; the opcode is the offset */
 	uint16_t first_evt, n_evt;
-	uint16_t flags;	    /* enum br_iface_flags */
+	uint16_t flags; /* enum br_iface_flags */
+	uint8_t gone; /* event that tells of an object which ended with its compositor, or BR_NO_EVENT */
 	const char *reason; /* why privileged or hidden; NULL otherwise */
 };
 

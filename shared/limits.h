@@ -41,6 +41,12 @@
 #define BR_LIMIT_CURSOR_IMAGES 128	  /* of one cursor; more are not shown */
 #define BR_LIMIT_CURSOR_BYTES (16u << 20) /* of one cursor's images */
 
+#define BR_LIMIT_WAIT_SECONDS 86400 /* for another compositor */
+
+/* Of one client, said again to the next compositor */
+#define BR_LIMIT_SAID_BYTES (8u << 20)
+#define BR_LIMIT_SAID_FDS 256 /* of its pools and dma-bufs */
+
 /* The device */
 #define BR_LIMIT_RESOURCES 65536		/* of one device */
 #define BR_LIMIT_CTX_RESOURCES 16384		/* attached to one context */

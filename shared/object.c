@@ -204,8 +204,53 @@ void br_object_forget(struct br_object_table *table, struct br_object *object)
 	object_free(table, object);
 }
 
+static void forget_server(struct br_object_table *table, struct br_object *object,
+			  void (*freed)(struct br_relay *relay, uint32_t client_id))
+{
+	object->server_id = 0;
+	if (object->state == BR_OBJECT_ZOMBIE && object->client_id != 0) {
+		freed(table->relay, object->client_id);
+		drop_id(table, object, BR_SIDE_CLIENT);
+	}
+	if (object->client_id == 0 &&
+	    (object->state == BR_OBJECT_ZOMBIE || object->record == NULL)) {
+		br_object_run_destroy(table, object);
+		object_free(table, object);
+	}
+}
+
+void br_objects_forget_server(struct br_object_table *table,
+			      void (*freed)(struct br_relay *relay, uint32_t client_id))
+{
+	struct object_node *node, *tmp;
+	for (int chosen = 0; chosen < 2; chosen++) {
+		table->ranges[BR_SIDE_SERVER][chosen].count = 0;
+		table->ranges[BR_SIDE_SERVER][chosen].free_count = 0;
+	}
+	wl_list_for_each_safe (node, tmp, &table->objects, link) {
+		forget_server(table, &node->object, freed);
+	}
+}
+
+void br_objects_each(struct br_object_table *table,
+		     void (*visit)(struct br_object *object, void *data), void *data)
+{
+	struct object_node *node, *tmp;
+	wl_list_for_each_reverse_safe(node, tmp, &table->objects, link)
+	{
+		if (node->object.state != BR_OBJECT_ZOMBIE) {
+			visit(&node->object, data);
+		}
+	}
+}
+
 void br_object_run_destroy(struct br_object_table *table, struct br_object *object)
 {
+	struct br_record *record = object->record;
+	object->record = NULL;
+	if (record != NULL) {
+		record->retired(record);
+	}
 	void (*destroy)(struct br_relay *, struct br_object *) = object->destroy;
 	object->destroy = NULL;
 	if (destroy != NULL) {

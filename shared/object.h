@@ -64,6 +64,15 @@ void br_object_forget(struct br_object_table *table, struct br_object *object);
 /** Call the object's destroy hook, once. */
 void br_object_run_destroy(struct br_object_table *table, struct br_object *object);
 
+/** Take the ids on the server's side away from all objects. Zombies are freed: freed is called with the ids that
+ * they had on the client's side. So are the objects that nobody else has: neither the client nor a record. */
+void br_objects_forget_server(struct br_object_table *table,
+			      void (*freed)(struct br_relay *relay, uint32_t client_id));
+
+/** Call visit for each object that is no zombie, oldest first. visit may destroy that object, but no other. */
+void br_objects_each(struct br_object_table *table,
+		     void (*visit)(struct br_object *object, void *data), void *data);
+
 /** The object's id on a side; 0 if it has none. */
 static inline uint32_t br_object_id(const struct br_object *object, enum br_side side)
 {

@@ -352,6 +352,12 @@ static enum br_verdict run_hook(struct br_relay *relay, struct br_msg *msg)
 	return relay->config.hooks[msg->desc->hook](relay, msg);
 }
 
+static bool passes(struct br_relay *relay, struct br_msg *msg)
+{
+	const struct br_relay_ops *ops = relay->config.ops;
+	return ops == NULL || ops->passes == NULL || relay->failed || ops->passes(relay, msg);
+}
+
 /* Decide on a valid message. BR_DROP also stands for "dealt with". */
 static enum br_verdict judge(struct br_relay *relay, struct br_msg *msg)
 {
@@ -381,8 +387,8 @@ static enum br_verdict judge(struct br_relay *relay, struct br_msg *msg)
 		return BR_DROP;
 	}
 	enum br_verdict verdict = run_hook(relay, msg);
-	if (verdict == BR_FORWARD &&
-	    (br_object_id(msg->object, target_side(msg->dir)) == 0 || !arguments_fit(msg))) {
+	if (verdict == BR_FORWARD && (br_object_id(msg->object, target_side(msg->dir)) == 0 ||
+				      !arguments_fit(msg) || !passes(relay, msg))) {
 		verdict = BR_DROP;
 	}
 	return verdict;
@@ -441,6 +447,30 @@ static bool relay_one(struct br_relay *relay, enum br_dir dir)
 	br_msg_finish(&msg);
 	br_stream_consume(in, size);
 	return true;
+}
+
+static void empty(struct br_stream *stream)
+{
+	size_t max_bytes = stream->max_bytes, max_handles = stream->max_handles;
+	bool takes_resources = stream->takes_resources;
+	br_stream_finish(stream);
+	br_stream_init(stream, max_bytes, max_handles);
+	stream->takes_resources = takes_resources;
+}
+
+void br_relay_reset_server(struct br_relay *relay)
+{
+	empty(&relay->input[BR_EVENT]);
+	empty(&relay->output[BR_REQUEST]);
+	br_objects_forget_server(&relay->objects, send_delete_id);
+	/* The first id of a new connection. */
+	(void)br_object_alloc_id(&relay->objects, relay->display, BR_SIDE_SERVER);
+}
+
+void br_relay_each(struct br_relay *relay, void (*visit)(struct br_object *object, void *data),
+		   void *data)
+{
+	br_objects_each(&relay->objects, visit, data);
 }
 
 int br_relay_dispatch(struct br_relay *relay, enum br_dir dir)
@@ -534,6 +564,11 @@ int br_relay_send(struct br_relay *relay, enum br_dir dir, struct br_object *obj
 			msg.handles[n_fds] = handles[n_fds];
 			handles[n_fds++].fd = -1;
 		}
+	}
+	if (br_object_id(object, target_side(dir)) == 0 ||
+	    (dir == BR_REQUEST && !passes(relay, &msg))) {
+		br_msg_finish(&msg);
+		return 0;
 	}
 	br_trace_msg(relay, &msg, "own");
 	int ret = br_wire_encode(&relay->objects, &relay->output[dir], &msg);

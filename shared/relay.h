@@ -33,6 +33,12 @@ enum br_object_state {
 			   * so of an object that its message would have made, and drops that */
 };
 
+/** What somebody keeps of an object: the head of its own struct. */
+struct br_record {
+	/* The object is about to go, or has become a zombie: it has no record any more. */
+	void (*retired)(struct br_record *record);
+};
+
 /** An object of a relayed connection. Owned by the relay; freed when no id refers to it any more.
  * The fields below the line belong to the hooks. */
 struct br_object {
@@ -50,6 +56,7 @@ struct br_object {
 	 * (br_relay_create_server_object). An object that the server makes by such an event is kept if
 	 * this is set in it before the handler of that event returns. */
 	void (*event)(struct br_relay *relay, struct br_object *object, struct br_msg *msg);
+	struct br_record *record; /* may be NULL; belongs to ops->passes */
 };
 
 /** A decoded argument; which member counts follows from br_arg_desc.kind. */
@@ -108,6 +115,9 @@ struct br_relay_ops {
 	void (*server_error)(struct br_relay *relay, const char *text);
 	/* A request was refused by policy without ending the client (a hidden global bound...). */
 	void (*refused)(struct br_relay *relay, const char *text);
+	/* A valid message that no hook dropped, or a request that one sends itself, as it goes to the other
+	 * side; new objects have no id there yet. Returns false if it is to be dropped. */
+	bool (*passes)(struct br_relay *relay, struct br_msg *msg);
 };
 
 struct br_relay_config {
@@ -177,10 +187,21 @@ int br_relay_sync(struct br_relay *relay, void (*done)(struct br_relay *relay, v
 /** Queue a message of our own in a direction. opcode: of the object's interface in that direction
  * (BR_REQ_* / BR_EVT_* from the generated br-tables.h). args: desc->n_args of them. Handles of fd
  * arguments are taken from handles[] (their fd becomes -1) in order. A destructor makes the object a
- * zombie, as when relayed. Objects that lack an id on that side are sent as null.
+ * zombie, as when relayed. Objects that lack an id on that side are sent as null; where the object itself
+ * does, nothing is sent.
  * Returns 0; -ENOSPC or -ENOMEM after which the relay has failed. */
 int br_relay_send(struct br_relay *relay, enum br_dir dir, struct br_object *object,
 		  uint16_t opcode, const union br_arg *args, struct br_handle *handles);
+
+/** Forget the server: it is gone, and another one, which knows nothing yet, will take its place. Its queued
+ * events and what was queued for it are dropped; no object but wl_display has an id on its side any more, and
+ * requests go nowhere until a hook makes their object again by br_relay_send(). Ids that only the server had
+ * yet to free are freed. Not from a hook. */
+void br_relay_reset_server(struct br_relay *relay);
+
+/** Call visit for each object that is no zombie, oldest first. visit may destroy no other object. */
+void br_relay_each(struct br_relay *relay, void (*visit)(struct br_object *object, void *data),
+		   void *data);
 
 /** Look up an object by its id on the client's or the server's side. NULL if there is none or it
  * is a zombie. */

@@ -13,9 +13,13 @@
 #include "hr-hooks.h"
 #include "limits.h"
 #include "log.h"
+#include "restore.h"
 #include "sock.h"
 #include "upstream.h"
 #include "wire.h"
+
+/* Compositors that went away while they heard what the last one knew. */
+#define MAX_ATTEMPTS 5
 
 /* Requests that wait for the relay above which the context has to hold back; more than one message. */
 #define REQUEST_BACKLOG_BYTES (BR_LIMIT_IN_BYTES / 2)
@@ -27,6 +31,7 @@ struct hr_client {
 	uint32_t number;
 	struct hr_hook_state hooks; /* br_relay_data() */
 	struct br_relay *relay;
+	struct hr_restore restore;
 	int fd;				/* to the compositor; -1 not yet or no longer connected */
 	struct wl_event_source *source; /* NULL while there is nothing to wait for */
 	uint32_t mask;			/* of source */
@@ -70,6 +75,7 @@ static const struct br_relay_ops relay_ops = {
 	.failed = handle_failed,
 	.server_error = handle_server_error,
 	.refused = handle_refused,
+	.passes = hr_restore_passes,
 };
 
 static uint64_t stream_end(const struct br_stream *stream)
@@ -179,7 +185,9 @@ static void push_requests(struct hr_client *client)
 	struct br_stream *out = br_relay_output(client->relay, BR_REQUEST);
 	bool congested;
 	do {
-		(void)br_relay_dispatch(client->relay, BR_REQUEST);
+		if (!client->restore.busy) {
+			(void)br_relay_dispatch(client->relay, BR_REQUEST);
+		}
 		congested = br_relay_congested(client->relay, BR_REQUEST);
 		if (client->write_failed) {
 			discard(out);
@@ -195,6 +203,35 @@ static void push_requests(struct hr_client *client)
 		}
 	} while (congested && !br_relay_failed(client->relay) &&
 		 !br_relay_congested(client->relay, BR_REQUEST));
+}
+
+/* The compositor is gone. Returns true if the client waits for another one. */
+static bool outlive(struct hr_client *client)
+{
+	uint32_t ms = client->host->compositor_wait_ms;
+	if (client->restore.relay == NULL || br_relay_failed(client->relay)) {
+		return false;
+	}
+	const char *obstacle = client->restore.attempts < MAX_ATTEMPTS
+				       ? hr_restore_obstacle(&client->restore)
+				       : "compositors that go away at once";
+	if (obstacle == NULL) {
+		disconnect(client);
+		client->hung_up = false;
+		client->write_failed = false;
+		hr_restore_lose(&client->restore);
+		int ret = hr_upstream_await(client->host->upstream, &client->wait, ms);
+		obstacle = ret < 0 ? strerror(-ret) : NULL;
+	}
+	if (obstacle != NULL) {
+		br_log_peer(BR_LOG_INFO, "host: client=%u ends with its compositor: %s",
+			    client->number, obstacle);
+		client->hung_up = true;
+		hr_restore_finish(&client->restore);
+		return false;
+	}
+	br_log(BR_LOG_DEBUG, "client=%u waits for another compositor", client->number);
+	return true;
 }
 
 /* Tell the context, which may destroy the client: nothing is touched after that but the flags. */
@@ -237,6 +274,9 @@ static void run(struct hr_client *client)
 		if (!client->closed) {
 			push_requests(client);
 			(void)br_relay_dispatch(client->relay, BR_EVENT);
+			if (client->hung_up && !br_relay_congested(client->relay, BR_EVENT)) {
+				(void)outlive(client);
+			}
 			watch(client);
 		} else {
 			discard(br_relay_input(client->relay, BR_REQUEST));
@@ -262,11 +302,21 @@ static void handle_wake(struct hr_hook_state *state)
 static void handle_connected(struct hr_upstream_wait *wait, int fd)
 {
 	struct hr_client *client = wl_container_of(wait, client, wait);
-	if (fd < 0) {
+	if (fd < 0 && client->restore.busy) {
+		br_log_peer(BR_LOG_WARN, "host: client=%u ends: %s", client->number,
+			    fd == -ECONNABORTED ? "the compositor has closed its connection"
+			    : fd == -ETIMEDOUT	? "no compositor has come in time"
+						: strerror(-fd));
+		hr_restore_finish(&client->restore);
+		client->hung_up = true;
+	} else if (fd < 0) {
 		br_relay_client_error(client->relay, NULL, BR_ERROR_IMPLEMENTATION,
 				      "host: no connection to the compositor: %s", strerror(-fd));
 	} else {
 		client->fd = fd;
+		if (client->restore.busy) {
+			hr_restore_begin(&client->restore);
+		}
 	}
 	run(client);
 }
@@ -316,6 +366,9 @@ int hr_client_create(struct hr_host *host, const struct hr_client_events *events
 		free(client);
 		return -ENOMEM;
 	}
+	if (host->compositor_wait_ms > 0) {
+		hr_restore_init(&client->restore, client->relay, &client->hooks, handle_wake);
+	}
 	if (refuse(client)) {
 		*ret_client = client;
 		return 0;
@@ -350,6 +403,7 @@ void hr_client_destroy(struct hr_client *client)
 	br_log(BR_LOG_DEBUG, "client=%u gone", client->number);
 	client->dead = true;
 	disconnect(client);
+	hr_restore_finish(&client->restore);
 	br_relay_destroy(client->relay);
 	client->relay = NULL;
 	hr_hook_state_finish(&client->hooks);

@@ -30,8 +30,10 @@ struct hr_host {
 	uint32_t next_client;		/* number of the next client, from 1 */
 	uint32_t client_count;
 	enum hr_present present;
-	dev_t render_node;	/* the GPU that feedback names; 0: none is known */
-	uint64_t dmabuf_frames; /* commits of dma-bufs that the compositor imported */
+	uint32_t
+		compositor_wait_ms; /* for the next one, when it is gone; 0: programs end with it */
+	dev_t render_node;	    /* the GPU that feedback names; 0: none is known */
+	uint64_t dmabuf_frames;	    /* commits of dma-bufs that the compositor imported */
 	/* Bytes of pixels copied on the host, for --stats and the tests' proof of no copies. */
 	uint64_t copied_bytes;
 	/* Wayland bytes to and from the compositor, for --stats. */

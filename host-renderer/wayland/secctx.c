@@ -23,6 +23,7 @@ struct hr_secctx {
 	void *data;
 	enum hr_secctx_state state;
 	int error;
+	uint32_t generation;
 	/* The control connection; NULL when DOWN. */
 	struct wl_display *display;
 	struct wl_registry *registry;
@@ -296,4 +297,20 @@ void hr_secctx_start(struct hr_secctx *secctx)
 	}
 	secctx->state = HR_SECCTX_PENDING;
 	secctx->error = 0;
+	secctx->generation++;
+}
+
+void hr_secctx_ask(struct hr_secctx *secctx)
+{
+	secctx->state = HR_SECCTX_PENDING;
+	request_sync(secctx);
+	int ret = secctx->sync != NULL ? flush(secctx) : -ENOMEM;
+	if (ret < 0) {
+		hr_secctx_reset(secctx, ret == -EPIPE ? -ECONNREFUSED : ret);
+	}
+}
+
+uint32_t hr_secctx_generation(const struct hr_secctx *secctx)
+{
+	return secctx->generation;
 }

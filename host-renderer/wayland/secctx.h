@@ -7,6 +7,8 @@
 #ifndef HR_SECCTX_H
 #define HR_SECCTX_H
 
+#include <stdint.h>
+
 struct wl_event_loop;
 struct hr_secctx;
 
@@ -29,6 +31,13 @@ void hr_secctx_destroy(struct hr_secctx *secctx);
 
 /** Connect to the compositor and ask; only in the state DOWN. Afterwards PENDING, or still DOWN. */
 void hr_secctx_start(struct hr_secctx *secctx);
+
+/** Ask the compositor whether it is still there; only in the states READY and ABSENT. Afterwards PENDING until
+ * it has answered, or DOWN. */
+void hr_secctx_ask(struct hr_secctx *secctx);
+
+/** How often a compositor was connected to: another number, another one. */
+uint32_t hr_secctx_generation(const struct hr_secctx *secctx);
 
 /** Go back to DOWN, with a reason for hr_secctx_error(). changed is not called. */
 void hr_secctx_reset(struct hr_secctx *secctx, int error);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * The way to the compositor: where it is, and a connection of its own for each guest program, through
- * a security context where the compositor has that.
+ * a security context where the compositor has that. When the compositor goes away, the folder of its socket tells
+ * of the next one.
  */
 #ifndef HR_UPSTREAM_H
 #define HR_UPSTREAM_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <wayland-util.h>
 
@@ -29,7 +31,9 @@ struct hr_upstream_config {
 
 /** A wish for a connection that could not be fulfilled at once. Zeroed, but for ready, by its owner. */
 struct hr_upstream_wait {
-	struct wl_list link; /* hr_upstream.waits; both NULL when not waiting */
+	struct wl_list link; /* hr_upstream.waits or patients; both NULL when not waiting */
+	int64_t until_ms;    /* of a patient, by CLOCK_MONOTONIC */
+	int64_t generation;  /* of the security context that a patient lost; -1: none */
 	/* Called once, unless cancelled. fd: the connection, owned by the callee, or -errno. */
 	void (*ready)(struct hr_upstream_wait *wait, int fd);
 };
@@ -51,6 +55,11 @@ void hr_upstream_prepare(struct hr_upstream *upstream);
 /** Connect. Returns the fd, owned by the caller; -EINPROGRESS: wait->ready will be called;
  * -ENOENT or -ECONNREFUSED there is no compositor; else -errno (logged). */
 int hr_upstream_connect(struct hr_upstream *upstream, struct hr_upstream_wait *wait);
+
+/** The compositor has hung up: connect to the next one, for which up to ms milliseconds are waited. wait->ready
+ * gets -ETIMEDOUT if there is none; -ECONNABORTED if it was the connection alone that ended. Returns 0 or
+ * -errno. */
+int hr_upstream_await(struct hr_upstream *upstream, struct hr_upstream_wait *wait, uint32_t ms);
 
 /** Stop waiting. Fine if it does not wait. */
 void hr_upstream_cancel(struct hr_upstream_wait *wait);

@@ -35,6 +35,7 @@ class Message:
         self.since, self.destructor, self.where = since, destructor, where
         self.args = []
         self.fd_kind, self.denied, self.hooks = None, None, set()
+        self.keep, self.key_of = None, None
 
     @property
     def key(self):
@@ -55,6 +56,7 @@ class Interface:
         self.name, self.version, self.where = name, version, where
         self.requests, self.events = [], []
         self.flag, self.reason = None, None
+        self.survives, self.gone = False, None
 
     @property
     def key(self):

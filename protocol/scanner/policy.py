@@ -6,6 +6,7 @@ from model import ScanError
 
 FD_KINDS = {"file": "BR_FD_FILE", "shm": "BR_FD_SHM", "dmabuf": "BR_FD_DMABUF",
             "pipe-write": "BR_FD_PIPE_WRITE"}
+KEEPS = {"none": "BR_KEEP_NONE", "each": "BR_KEEP_EACH"}
 SIDES = {"guest": {"guest"}, "host": {"host"}, "both": {"guest", "host"}}
 
 
@@ -74,12 +75,25 @@ def apply_to_message(line, messages):
         line.nothing_behind(0)
         for message in messages:
             message.destructor = True
+    elif line.verb == "keep":
+        for message in messages:
+            message.keep = line.option(f"keep is {' or '.join(KEEPS)}", KEEPS)
+    elif line.verb == "replaces":
+        others = [m.name for m in messages[0].interface.requests]
+        for message in messages:
+            message.key_of = others.index(line.option("replaces needs a request", others))
     else:
         line.fail(f"unknown word {line.verb!r} for a message")
 
 
 def apply_to_interface(line, interface):
     """Put a line onto an interface."""
+    if line.verb == "survives":
+        events = [m.name for m in interface.events]
+        interface.survives = True
+        if line.rest:
+            interface.gone = events.index(line.option("survives takes an event", events))
+        return
     if line.verb not in ("privileged", "hidden"):
         line.fail(f"unknown word {line.verb!r} for an interface")
     interface.flag = line.verb

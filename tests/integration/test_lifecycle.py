@@ -189,8 +189,9 @@ def guest_works(rig, bridge, sway, name):
 
 @pytest.mark.parametrize("how", ["exit", "kill"])
 def test_compositor_ends(rig, how):
+    """Programs end with it, if they are not to wait for another one."""
     sway = rig.sway(size=SIZE)
-    bridge = rig.bridge(sway)
+    bridge = rig.bridge(sway, host_args=["--compositor-wait", "0"])
     clients = [rig.probe(bridge.display, f"client{i}", window=True) for i in range(3)]
     if how == "exit":
         sway.process.popen.terminate()

@@ -148,22 +148,23 @@ TEST(mark_options)
 
 TEST(admitted_globals)
 {
+	const struct hr_admit_global *global;
 	struct hr_admit admit = {0};
 	CHECK(hr_admit_find(&admit, 1) == NULL);
 	for (uint32_t name = 1; name <= BR_LIMIT_GLOBALS; name++) {
-		CHECK_INT(hr_admit_announce(&admit, name, 7, 3), 0);
+		CHECK_INT(hr_admit_announce(&admit, name, 7, 3, &global), 0);
 	}
-	CHECK_INT(hr_admit_announce(&admit, 5000, 7, 3), -ENOSPC);
-	CHECK_INT(hr_admit_announce(&admit, 2, 8, 4), 0); /* the name is used again */
+	CHECK_INT(hr_admit_announce(&admit, 5000, 7, 3, &global), -ENOSPC);
+	CHECK_INT(hr_admit_announce(&admit, 2, 8, 4, &global), 0); /* the name is used again */
 	CHECK_INT(hr_admit_find(&admit, 2)->iface, 8);
 	CHECK_INT(hr_admit_find(&admit, 2)->version, 4);
 	/* Removed ones make room, oldest first, and stay known until then. */
 	hr_admit_find(&admit, 9)->removed = 1;
 	hr_admit_find(&admit, 3)->removed = 1;
-	CHECK_INT(hr_admit_announce(&admit, 5000, 7, 3), 0);
+	CHECK_INT(hr_admit_announce(&admit, 5000, 7, 3, &global), 0);
 	CHECK(hr_admit_find(&admit, 3) == NULL);
 	CHECK(hr_admit_find(&admit, 9) != NULL);
-	CHECK_INT(hr_admit_announce(&admit, 5001, 7, 3), 0);
+	CHECK_INT(hr_admit_announce(&admit, 5001, 7, 3, &global), 0);
 	CHECK(hr_admit_find(&admit, 9) == NULL);
 	CHECK(hr_admit_find(&admit, 5000) != NULL);
 	CHECK(hr_admit_find(&admit, 4) != NULL);

@@ -12,6 +12,7 @@
 
 #include "../../gpu/resource.h"
 #include "../host.h"
+#include "../restore.h"
 #include "br-tables.h"
 #include "dmabuf.h"
 #include "fd.h"
@@ -54,14 +55,29 @@ static void params_destroy(struct br_relay *relay, struct br_object *object)
 
 /* --- buffers that the compositor imported --- */
 
+static uint32_t host_format(const struct params *params)
+{
+	return params->host_fourcc == 0
+		       ? params->image.format
+		       : br_format_with_alpha_of(params->host_fourcc, params->image.format);
+}
+
 static void native_destroy(struct br_relay *relay, struct br_object *object)
 {
 	br_surfaces_forget(&hr_hook_state(relay)->surfaces, NULL, object);
 }
 
-static void mark_native(struct br_object *buffer)
+static void mark_native(struct br_relay *relay, struct br_object *params_object,
+			struct br_object *buffer)
 {
+	const struct params *params = params_object->data;
+	const struct br_params_image *image = &params->image;
+	const union br_arg args[] = {{.i = image->width},
+				     {.i = image->height},
+				     {.u = host_format(params)},
+				     {.u = image->flags}};
 	buffer->destroy = native_destroy;
+	hr_restore_note_dmabuf(relay, params_object, buffer, args);
 }
 
 bool hr_dmabuf_is_native(const struct br_object *object)
@@ -217,13 +233,6 @@ static void take_host_layout(const struct hr_hook_state *state, struct params *p
 	}
 }
 
-static uint32_t host_format(const struct params *params)
-{
-	return params->host_fourcc == 0
-		       ? params->image.format
-		       : br_format_with_alpha_of(params->host_fourcc, params->image.format);
-}
-
 enum br_verdict hr_hook_zwp_linux_buffer_params_v1_add(
 	struct br_relay *relay, struct br_msg *msg,
 	const struct br_args_zwp_linux_buffer_params_v1_add *args)
@@ -282,7 +291,7 @@ static enum br_verdict finish_immed(struct br_relay *relay, struct br_msg *msg)
 				      "host: the compositor's buffer is gone");
 	} else {
 		drop_planes(hr_hook_state(relay), params);
-		mark_native(buffer);
+		mark_native(relay, msg->object, buffer);
 	}
 	params->phase = PHASE_NONE;
 	return BR_DROP;
@@ -311,7 +320,7 @@ enum br_verdict hr_hook_zwp_linux_buffer_params_v1_create_immed(
 	}
 	msg->args[3].u = host_format(params);
 	if (hr_hook_state(relay)->host->present != HR_PRESENT_AUTO) {
-		mark_native(msg->args[0].object);
+		msg->args[0].object->destroy = native_destroy;
 		return BR_FORWARD;
 	}
 	params->phase = PHASE_ASKED;
@@ -342,12 +351,12 @@ enum br_verdict hr_hook_zwp_linux_buffer_params_v1_created(
 	if (params == NULL) {
 		return BR_FORWARD;
 	}
-	if (params->phase == PHASE_ASKED) {
+	if (params->phase == PHASE_ASKED || params->phase == PHASE_CREATED) {
 		params->created_id = msg->args[0].object->server_id;
 		return answer_immed(relay, params, PHASE_CREATED);
 	}
 	drop_planes(hr_hook_state(relay), params);
-	mark_native(msg->args[0].object);
+	mark_native(relay, msg->object, msg->args[0].object);
 	return BR_FORWARD;
 }
 
@@ -360,6 +369,7 @@ enum br_verdict hr_hook_zwp_linux_buffer_params_v1_failed(
 	if (params == NULL) {
 		return BR_FORWARD;
 	}
+	hr_restore_note_answer(msg->object);
 	if (params->phase == PHASE_ASKED) {
 		return answer_immed(relay, params, PHASE_FAILED);
 	}

@@ -27,6 +27,14 @@ int hr_hold_create(struct hr_hook_state *state, uint64_t bytes, struct hr_hold *
 	return 0;
 }
 
+struct hr_hold *hr_hold_ref(struct hr_hold *hold)
+{
+	if (hold != NULL) {
+		hold->refs++;
+	}
+	return hold;
+}
+
 struct hr_hold *hr_hold_unref(struct hr_hold *hold)
 {
 	if (hold == NULL || --hold->refs > 0) {

@@ -22,8 +22,14 @@ struct hr_hold {
  * client, or all of them, have too much; -ENOMEM. */
 int hr_hold_create(struct hr_hook_state *state, uint64_t bytes, struct hr_hold **ret_hold);
 
+/** Add a reference. NULL is fine. */
+struct hr_hold *hr_hold_ref(struct hr_hold *hold);
+
 /** Drop a reference. NULL is fine. Returns NULL. */
 struct hr_hold *hr_hold_unref(struct hr_hold *hold);
+
+/** What a wl_shm_pool of the client's holds; NULL for others. */
+struct hr_hold *hr_hold_of_pool(const struct br_object *pool);
 
 /** Let a wl_buffer, which has no data of its own, hold it as well. */
 void hr_hold_attach(struct hr_hold *hold, struct br_object *buffer);

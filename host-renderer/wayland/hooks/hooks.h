@@ -21,6 +21,7 @@ struct br_params_image;
 struct hr_context;
 struct hr_host;
 struct hr_resource;
+struct hr_restore;
 
 /** Of the commit at which a client's requests stand still. */
 enum hr_copying {
@@ -36,7 +37,8 @@ struct hr_hook_state {
 	struct hr_host *host;		/* outlives it; NULL: buffers are only passed on */
 	struct hr_context *context;	/* whose resources the client has; NULL: none but fds */
 	uint64_t held_bytes;		/* see hold.h */
-	struct br_object *fixes;	/* a wl_fixes that takes acknowledgements; may be NULL */
+	struct hr_restore *restore; /* ../restore.h; NULL: the client ends with its compositor */
+	struct br_object *fixes;    /* a wl_fixes that takes acknowledgements; may be NULL */
 	/* A text that replaces an argument: has to live until the relay has sent the message. */
 	char text[BR_LIMIT_TITLE_BYTES + 1];
 

@@ -243,7 +243,9 @@ static void handle_listed(struct br_relay *relay, void *data)
 	    state->has_dmabuf || state->registry == NULL) {
 		return;
 	}
-	if (hr_admit_announce(&state->admit, OUR_NAME, BR_IFACE_ZWP_LINUX_DMABUF_V1, version) < 0) {
+	const struct hr_admit_global *global;
+	if (hr_admit_announce(&state->admit, OUR_NAME, BR_IFACE_ZWP_LINUX_DMABUF_V1, version,
+			      &global) < 0) {
 		return;
 	}
 	const union br_arg args[] = {

@@ -25,15 +25,17 @@ enum br_verdict hr_hook_wl_registry_global(struct br_relay *relay, struct br_msg
 		hr_policy_log_withheld(state->policy, iface, name);
 		return BR_DROP;
 	}
-	int ret = hr_admit_announce(&state->admit, msg->args[0].u, iface, version);
+	const struct hr_admit_global *global;
+	int ret = hr_admit_announce(&state->admit, msg->args[0].u, iface, version, &global);
 	if (ret < 0) {
 		br_relay_client_error(relay, NULL, BR_ERROR_IMPLEMENTATION,
 				      "host: global %u (%s): %s", msg->args[0].u, name,
 				      strerror(-ret));
 		return BR_DROP;
 	}
-	msg->args[2].u = version;
-	return BR_FORWARD;
+	msg->args[0].u = global->name;
+	msg->args[2].u = global->version;
+	return global->known ? BR_DROP : BR_FORWARD;
 }
 
 /* The opcode of wl_fixes.ack_global_remove; n_req where the XML is too old to have it. */
@@ -83,13 +85,14 @@ enum br_verdict hr_hook_wl_registry_global_remove(
 	const struct br_args_wl_registry_global_remove *args)
 {
 	struct hr_admit_global *global =
-		hr_admit_find(&hr_hook_state(relay)->admit, msg->args[0].u);
+		hr_admit_find_server(&hr_hook_state(relay)->admit, msg->args[0].u);
 	(void)args;
 	if (global == NULL) {
 		acknowledge(relay, msg->object, msg->args[0].u);
 		return BR_DROP; /* it was withheld */
 	}
 	global->removed = 1;
+	msg->args[0].u = global->name;
 	return BR_FORWARD;
 }
 
@@ -122,6 +125,10 @@ enum br_verdict hr_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *
 		hr_offer_bound(relay, msg->args[3].object);
 		return BR_DROP;
 	}
+	if (!global->there) {
+		return BR_DROP; /* the compositor that had it is gone */
+	}
+	msg->args[0].u = global->server_name;
 	if (strcmp(wanted, "wl_fixes") == 0) {
 		fixes_bound(relay, msg->args[3].object);
 	}

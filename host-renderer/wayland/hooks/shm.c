@@ -38,6 +38,11 @@ static void pool_destroy(struct br_relay *relay, struct br_object *object)
 	object->data = NULL;
 }
 
+struct hr_hold *hr_hold_of_pool(const struct br_object *pool)
+{
+	return pool->destroy == pool_destroy ? ((const struct pool *)pool->data)->hold : NULL;
+}
+
 /* True if the memory has size bytes, and the compositor can count to their end. */
 static bool fits(const struct br_handle *handle, int32_t size)
 {
