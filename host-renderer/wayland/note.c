@@ -355,8 +355,11 @@ static void note_drag(struct hr_kept_device *device, const struct br_msg *msg)
 static void note_outputs(struct hr_kept_surface *surface, const struct br_msg *msg)
 {
 	bool enter = msg->opcode == BR_EVT_WL_SURFACE_ENTER;
+	if (!enter && msg->opcode != BR_EVT_WL_SURFACE_LEAVE) {
+		return;
+	}
 	struct hr_kept *output = hr_kept_of(msg->args[0].object);
-	if (output == NULL || (!enter && msg->opcode != BR_EVT_WL_SURFACE_LEAVE)) {
+	if (output == NULL) {
 		return;
 	}
 	uint32_t i = 0;

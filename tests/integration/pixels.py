@@ -20,11 +20,11 @@ class Weston:
     """weston headless, drawing with the CPU or (gl) a software GPU that has dma-bufs; the kiosk shell draws
     nothing of its own."""
 
-    def __init__(self, rig, size=SIZE, args=(), renderer="pixman"):
+    def __init__(self, rig, size=SIZE, args=(), renderer="pixman", display=None):
         self.rig = rig
         self.size = size
         number = rig.number()
-        self.display = f"weston-{number}"
+        self.display = display or f"weston-{number}"
         self.shots = rig.dir / f"shots-{number}"
         self.shots.mkdir()
         config = rig.dir / f"weston-{number}.ini"

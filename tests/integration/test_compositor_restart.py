@@ -6,10 +6,17 @@ import pytest
 
 import pixels
 import rig as lab
+import test_pixels
 
 pytestmark = [pytest.mark.timeout(120),
               pytest.mark.skipif(lab.BRIDGE != "causeway", reason="only Causeway does that")]
 SIZE = (640, 480)
+# Of each toolkit one, and of each kind of state. (weston-flower and weston-subsurfaces draw something else
+# each time.)
+PROGRAMS = {name: test_pixels.BY_NAME[name] for name in (
+    "foot", "gtk4-demo", "gtk4-text", "qt6-featherpad", "sdl3-yuv", "weston-transformed",
+    "weston-scaler", "shm-paint-viewport", "shm-paint-scaled", "shm-paint-transform-3",
+    "shm-paint-larger-than-the-output")}
 
 
 def kill(compositor):
@@ -18,12 +25,30 @@ def kill(compositor):
     compositor.process.wait()
 
 
-def restart_sway(rig, sway, **more):
-    """The same again, at the same place."""
-    kill(sway)
-    again = rig.sway(size=SIZE, **more)
-    assert again.display == sway.display, "the new compositor has another name"
+def restart(compositor):
+    """The same again, at the same place; a weston's size and renderer are the usual ones."""
+    kill(compositor)
+    if isinstance(compositor, pixels.Weston):
+        return pixels.Weston(compositor.rig, display=compositor.display)
+    again = compositor.rig.sway(size=compositor.size)
+    assert again.display == compositor.display, "the new compositor has another name"
     return again
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_pictures(rig, name):
+    """A program's picture is the same, byte for byte, on the second compositor and on the third."""
+    client = PROGRAMS[name]
+    compositor = pixels.COMPOSITORS[client.compositor](rig)
+    empty = compositor.screenshot()
+    bridge = rig.bridge(compositor)
+    process = pixels.start_client(rig, client, bridge.display)
+    wanted = pixels.settled(compositor, process, empty)
+    for turn in range(2):
+        compositor = restart(compositor)
+        pixels.wait_same(compositor, process, wanted, f"restart-{name}-{turn}")
+    process.stop()
+    lab.wait_until(lambda: compositor.screenshot() == empty, "the empty desktop")
 
 
 def test_window_and_input(rig):
@@ -37,7 +62,7 @@ def test_window_and_input(rig):
         clients[name].ask(f"color {color}", f"painted {color}")
     sway.wait_colors(colors)
     for turn in range(2):
-        sway = restart_sway(rig, sway)
+        sway = restart(sway)
         sway.wait_colors(colors)
         device = rig.virtual_input(sway.display)
         device.ask("keyboard us", "ok")
