@@ -22,6 +22,7 @@
 #include "object.h"
 #include "policy.h"
 #include "relay.h"
+#include "restore.h"
 
 #define MAX_ID 96
 #define FILE_BYTES 65536
@@ -160,6 +161,7 @@ static const char *const globals[] = {
 struct fuzz {
 	struct input in;
 	struct br_relay *relay;
+	struct hr_restore restore; /* only of the host */
 	int file;
 	bool own_dmabuf;	/* the host offers it itself */
 	uint32_t pool_bytes;	/* size of the pool that was resized last */
@@ -432,6 +434,45 @@ static void tell_time(struct fuzz *f, int err)
 	done(asked.data, err, err < 0 ? NULL : &sample);
 }
 
+/* An announcement of one of the globals, by the server whose registry has that id. */
+static void announce(struct fuzz *f, uint32_t registry, uint8_t which)
+{
+	/* What put_global() asks for. */
+	const uint8_t decisions[] = {which};
+	struct input rest = f->in;
+	uint32_t words[64] = {registry};
+	f->in = (struct input){decisions, decisions + 1};
+	size_t n = put_global(f, &words[2], BR_EVENT);
+	f->in = rest;
+	words[1] = (uint32_t)(8 + n * 4) << 16;
+	put(br_relay_input(f->relay, BR_EVENT), words, 8 + n * 4);
+	(void)br_relay_dispatch(f->relay, BR_EVENT);
+}
+
+/* The server goes, and there is another one, which lacks a global now and then. */
+static void change_server(struct fuzz *f, struct gp_state *state)
+{
+	uint32_t without = take(&f->in, 32);
+	memset(f->at_server, 0, sizeof(f->at_server));
+	f->next_id[BR_EVENT] = BR_SERVER_ID_START;
+	hr_restore_lose(&f->restore);
+	hr_restore_begin(&f->restore);
+	deliver(f, state);
+	for (uint32_t id = 2; id < MAX_ID; id++) {
+		uint16_t iface = f->at_server[id];
+		for (uint8_t i = 0; iface == BR_IFACE_WL_REGISTRY && i < N_GLOBALS; i++) {
+			if (i != without) {
+				announce(f, id, i);
+			}
+		}
+		if (iface == BR_IFACE_WL_CALLBACK) {
+			const uint32_t done[] = {id, 12 << 16 | BR_EVT_WL_CALLBACK_DONE, 0};
+			put(br_relay_input(f->relay, BR_EVENT), done, sizeof(done));
+			(void)br_relay_dispatch(f->relay, BR_EVENT);
+		}
+	}
+}
+
 static void step(struct fuzz *f, struct gp_state *state)
 {
 	switch (take(&f->in, 12)) {
@@ -449,6 +490,9 @@ static void step(struct fuzz *f, struct gp_state *state)
 		br_relay_resume(f->relay, BR_EVENT);
 		(void)br_relay_dispatch(f->relay, BR_REQUEST);
 		(void)br_relay_dispatch(f->relay, BR_EVENT);
+		if (f->restore.relay != NULL && take(&f->in, 4) == 1) {
+			change_server(f, state);
+		}
 		break;
 	case 3:
 	case 4:
@@ -502,7 +546,9 @@ static void wake_host(struct hr_hook_state *state)
 	}
 }
 
-static void run(struct fuzz *f, const struct br_relay_config *config, struct gp_state *state)
+/* host: NULL if the hooks are the guest's. */
+static void run(struct fuzz *f, const struct br_relay_config *config, struct gp_state *state,
+		struct hr_hook_state *host)
 {
 	f->relay = br_relay_create(config);
 	br_relay_output(f->relay, BR_REQUEST)->takes_resources = true;
@@ -510,11 +556,15 @@ static void run(struct fuzz *f, const struct br_relay_config *config, struct gp_
 		abort();
 	}
 	woken = f->relay;
+	if (host != NULL) {
+		hr_restore_init(&f->restore, f->relay, host, wake_host);
+	}
 	begin(f);
 	while (f->in.at < f->in.end && !br_relay_failed(f->relay)) {
 		step(f, state);
 	}
 	woken = NULL;
+	hr_restore_finish(&f->restore);
 	br_relay_destroy(f->relay);
 	finish_alloc(-ECANCELED);
 	tell_time(f, -ECANCELED);
@@ -544,11 +594,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	alloc_later = false;
 	gp_state_init(&guest, mode == 1, &stats);
 	guest.channel = (struct gp_channel *)&stats; /* only its address counts */
+	static const struct br_relay_ops ops = {.passes = hr_restore_passes};
 	const struct br_relay_config config = {
 		.hooks = mode >= 2 ? hr_hooks : gp_hooks,
+		.ops = mode >= 2 ? &ops : NULL,
 		.data = mode >= 2 ? (void *)&host : &guest,
 	};
-	run(&f, &config, &guest);
+	run(&f, &config, &guest, mode >= 2 ? &host : NULL);
 	guest.channel = NULL;
 	gp_state_finish(&guest);
 	hr_hook_state_finish(&host);
