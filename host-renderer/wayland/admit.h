@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* It went with its compositor, and the next one has none. */
+#define HR_ADMIT_LOST 2
+
 /** A global as announced to the client. */
 struct hr_admit_global {
 	uint32_t name;	      /* as the client knows it */
@@ -17,9 +20,9 @@ struct hr_admit_global {
 	uint16_t iface;	      /* index into br_ifaces */
 	/* The compositor took it back. It stays known: the client's bind may have been on its way, and
 	 * the compositor knows best whether that is still in order. */
-	uint8_t removed;
-	uint8_t there; /* at this compositor */
-	uint8_t known; /* the client knows it already from another compositor */
+	uint8_t removed; /* or HR_ADMIT_LOST */
+	uint8_t there;	 /* at this compositor */
+	uint8_t known;	 /* the client knows it already from another compositor */
 };
 
 /** All zero is valid and empty. */

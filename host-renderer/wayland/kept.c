@@ -202,6 +202,13 @@ static bool is_there(const struct br_object *object)
 	return object != NULL && object->server_id != 0;
 }
 
+/* An image description may not be named before it is ready. */
+static bool can_be_named(const struct hr_kept *kept)
+{
+	return kept != NULL && is_there(kept->object) &&
+	       (kept->iface != BR_IFACE_WP_IMAGE_DESCRIPTION_V1 || kept->ready);
+}
+
 /* Returns false if it can't be said. Handles are the caller's. */
 static bool resolve(struct hr_notes *notes, const struct hr_said *said, struct br_object *self,
 		    union br_arg *args, struct br_handle *handles)
@@ -211,13 +218,10 @@ static bool resolve(struct hr_notes *notes, const struct hr_said *said, struct b
 		const struct br_arg_desc *arg = &br_args[desc->first_arg + i];
 		if (arg->kind == BR_ARG_OBJECT) {
 			struct hr_kept *kept = said->args[i].kept;
-			args[i].object = kept != NULL ? kept->object : NULL;
-			if (!is_there(args[i].object)) {
-				args[i].object = NULL;
-				if (!arg->nullable) {
-					return false;
-				}
+			if (!can_be_named(kept) && !arg->nullable) {
+				return false;
 			}
+			args[i].object = can_be_named(kept) ? kept->object : NULL;
 		} else {
 			args[i] = said->args[i].value;
 			args[i].object = arg->kind == BR_ARG_NEW_ID ? self : args[i].object;
@@ -266,6 +270,9 @@ bool hr_kept_can_stand_in(const struct hr_kept *kept)
 	case BR_IFACE_WL_BUFFER:
 	case BR_IFACE_WL_REGION:
 	case BR_IFACE_ZWP_LINUX_BUFFER_PARAMS_V1:
+	case BR_IFACE_WP_IMAGE_DESCRIPTION_V1:
+	case BR_IFACE_WP_IMAGE_DESCRIPTION_CREATOR_ICC_V1:
+	case BR_IFACE_WP_IMAGE_DESCRIPTION_CREATOR_PARAMS_V1:
 		return true;
 	default:
 		return br_ifaces[kept->iface].flags & BR_IFACE_GLOBAL ||

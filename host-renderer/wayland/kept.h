@@ -97,7 +97,9 @@ struct hr_kept {
 	struct br_object *object; /* NULL: gone */
 	uint32_t refs;
 	uint16_t iface, version;
-	bool stand_in;		 /* object is ours, for the sake of others; it is no reference */
+	bool stand_in; /* object is ours, for the sake of others; it is no reference */
+	bool told; /* what it may tell only once: an output its name, an image description that it's ready */
+	bool ready;		 /* an image description: this compositor has it */
 	bool spent;		 /* a selection's source that was used */
 	struct hr_said *made;	 /* may be NULL: not complete */
 	struct wl_list said;	 /* hr_said.link: state that isn't a surface's */

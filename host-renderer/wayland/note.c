@@ -446,11 +446,38 @@ static void note_device(struct hr_restore *restore, struct hr_kept *kept, const 
 	}
 }
 
+/* Whether an event may come only once in its object's life. Source: wl_output.name, wl_seat.name,
+ * zxdg_output_v1.name, wp_image_description_v1.ready. */
+static bool is_unique(const struct br_msg *msg)
+{
+	switch (msg->object->iface) {
+	case BR_IFACE_WL_OUTPUT:
+		return msg->opcode == BR_EVT_WL_OUTPUT_NAME;
+	case BR_IFACE_WL_SEAT:
+		return msg->opcode == BR_EVT_WL_SEAT_NAME;
+	case BR_IFACE_ZXDG_OUTPUT_V1:
+		return msg->opcode == BR_EVT_ZXDG_OUTPUT_V1_NAME;
+	case BR_IFACE_WP_IMAGE_DESCRIPTION_V1:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static bool note_event(struct hr_restore *restore, struct br_msg *msg)
 {
 	struct hr_kept *kept = hr_kept_of(msg->object);
 	if (kept == NULL) {
 		return true;
+	}
+	if (is_unique(msg)) {
+		bool again = kept->told;
+		kept->told = true;
+		if (kept->iface == BR_IFACE_WP_IMAGE_DESCRIPTION_V1) {
+			kept->ready = strncmp(msg->desc->name, "ready", 5) == 0;
+			hr_restore_describe(restore, kept);
+		}
+		return !again;
 	}
 	if (kept->device != NULL) {
 		note_device(restore, kept, msg);

@@ -166,6 +166,9 @@ static void lose_object(struct br_object *object, void *data)
 {
 	struct hr_restore *restore = data;
 	struct hr_kept *kept = hr_kept_of(object);
+	if (kept != NULL) {
+		kept->ready = false;
+	}
 	if (object->state != BR_OBJECT_LIVE || object->iface == BR_IFACE_WL_DISPLAY) {
 		return;
 	}
@@ -325,6 +328,32 @@ static void show(struct hr_restore *restore, struct hr_kept_surface *surface, bo
 	}
 }
 
+void hr_restore_describe(struct hr_restore *restore, const struct hr_kept *description)
+{
+	bool saying = restore->notes.saying;
+	struct hr_kept *kept;
+	struct hr_said *said;
+	if (!restore->notes.moved || !description->ready) {
+		return;
+	}
+	restore->notes.saying = true;
+	wl_list_for_each (kept, &restore->notes.kept, link) {
+		if (kept->content == NULL) {
+			continue;
+		}
+		wl_list_for_each (said, &kept->content->current, link) {
+			if (said->target != NULL &&
+			    said->target->iface == BR_IFACE_WP_COLOR_MANAGEMENT_SURFACE_V1 &&
+			    said->opcode ==
+				    BR_REQ_WP_COLOR_MANAGEMENT_SURFACE_V1_SET_IMAGE_DESCRIPTION &&
+			    said->args[0].kept == description) {
+				(void)hr_said_again(&restore->notes, said, NULL);
+			}
+		}
+	}
+	restore->notes.saying = saying;
+}
+
 static void stack(struct hr_restore *restore, const struct hr_kept_surface *below,
 		  const struct hr_kept_surface *above, struct hr_kept_surface *child,
 		  uint16_t opcode)
@@ -460,21 +489,32 @@ static void settle_globals(struct hr_restore *restore)
 		struct hr_admit_global *global = &state->admit.globals[i];
 		global->known = 0;
 		if (!global->there && !global->removed && !hr_offer_has(state, global)) {
-			global->removed = 1;
+			global->removed = HR_ADMIT_LOST;
 			tell_registries(restore, global->name);
 		}
 	}
 }
 
-/* An output or a seat may be gone, as they may at any time. Returns what else the client can't do without. */
+/* Whether a client that has bound it can't do without what is gone: an output or a seat may go at any time, and
+ * what the last compositor had taken back already may as well. */
+static bool is_missed(struct hr_restore *restore, const struct hr_kept *kept)
+{
+	const struct hr_said *made = kept->made;
+	if (made == NULL || made->target == NULL || made->target->iface != BR_IFACE_WL_REGISTRY ||
+	    kept->object == NULL || there(kept) != NULL || kept->iface == BR_IFACE_WL_OUTPUT ||
+	    kept->iface == BR_IFACE_WL_SEAT) {
+		return false;
+	}
+	const struct hr_admit_global *global =
+		hr_admit_find(&restore->notes.state->admit, made->args[0].value.u);
+	return global == NULL || global->removed != 1;
+}
+
 static const struct hr_kept *find_missing(struct hr_restore *restore)
 {
 	struct hr_kept *kept;
 	wl_list_for_each (kept, &restore->notes.kept, link) {
-		bool bound = kept->made != NULL && kept->made->target != NULL &&
-			     kept->made->target->iface == BR_IFACE_WL_REGISTRY;
-		if (bound && kept->object != NULL && there(kept) == NULL &&
-		    kept->iface != BR_IFACE_WL_OUTPUT && kept->iface != BR_IFACE_WL_SEAT) {
+		if (is_missed(restore, kept)) {
 			return kept;
 		}
 	}

@@ -57,6 +57,9 @@ void hr_restore_note_answer(struct br_object *params);
 /** A window was configured for the first time. Answers, and shows it. */
 void hr_restore_configured(struct hr_restore *restore, struct hr_kept *xdg, uint32_t serial);
 
+/** An image description is ready: surfaces that have it can be told, for their next commit. */
+void hr_restore_describe(struct hr_restore *restore, const struct hr_kept *description);
+
 /** A seat has other devices. */
 void hr_restore_remake(struct hr_restore *restore);
 

@@ -253,8 +253,9 @@ static int handle_display_fd(int fd, uint32_t mask, void *data)
 	}
 	if (ret < 0) {
 		bool pending = secctx->state == HR_SECCTX_PENDING;
-		br_log(BR_LOG_INFO, "host: the compositor at %s has gone: %s", secctx->path,
-		       strerror(-ret));
+		/* One that is about to end may still have taken the connection. */
+		br_log(pending ? BR_LOG_DEBUG : BR_LOG_INFO,
+		       "host: the compositor at %s has gone: %s", secctx->path, strerror(-ret));
 		hr_secctx_reset(secctx, ret == -EPIPE ? -ECONNREFUSED : ret);
 		if (pending) {
 			secctx->changed(secctx->data);

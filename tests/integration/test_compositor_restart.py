@@ -65,7 +65,8 @@ def test_window_and_input(rig):
     for name, color in colors.items():
         clients[name].ask(f"color {color}", f"painted {color}")
     sway.wait_colors(colors)
-    for turn in range(2):
+    fds = []
+    for turn in range(3):
         sway = restart(sway)
         sway.wait_colors(colors)
         device = rig.virtual_input(sway.display)
@@ -80,6 +81,8 @@ def test_window_and_input(rig):
             clients[name].expect("key 30 1")
             clients[name].expect("key 30 0")
         sway.wait_colors(colors)
+        fds.append(lab.counts(bridge.host)[0])
+    assert fds[1] == fds[2], "files of earlier compositors are still open"
     for client in clients.values():
         client.send("quit")
         assert client.wait() == 0

@@ -120,6 +120,24 @@ TEST(size_of_the_window)
 	hr_options_finish(&options);
 }
 
+TEST(wait_for_a_compositor)
+{
+	static const struct {
+		const char *line;
+		uint32_t seconds;
+	} good[] = {{"", 30}, {"--compositor-wait 0", 0}, {"--compositor-wait 86400", 86400}};
+	static const char *const bad[] = {"86401", "-1", "1s", "x"};
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		check_good(good[i].line, HR_ACTION_RUN);
+		CHECK_INT(options.compositor_wait, good[i].seconds);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char line[64] = "--compositor-wait ";
+		check_bad(strcat(line, bad[i]), "--compositor-wait", "0 to 86400 seconds");
+	}
+	hr_options_finish(&options);
+}
+
 TEST(kinds_of_gpu_work)
 {
 	check_good("", HR_ACTION_RUN);

@@ -146,6 +146,33 @@ TEST(mark_options)
 	hr_policy_destroy(policy);
 }
 
+/* The next compositor's globals take the places of the last one's. */
+TEST(globals_of_another_compositor)
+{
+	const struct hr_admit_global *global;
+	struct hr_admit admit = {0};
+	for (uint32_t name = 1; name <= 3; name++) {
+		CHECK_INT(hr_admit_announce(&admit, name, 7, 3, &global), 0);
+	}
+	hr_admit_find(&admit, 1)->removed = 1;
+	hr_admit_lose(&admit);
+	CHECK(hr_admit_find_server(&admit, 2) == NULL);
+	CHECK_INT(hr_admit_announce(&admit, 3, 7, 4, &global), 0);
+	CHECK(global->name == 2 && global->version == 3 && global->known);
+	/* Another registry hears of the same. */
+	CHECK_INT(hr_admit_announce(&admit, 3, 7, 4, &global), 0);
+	CHECK_INT(global->name, 2);
+	/* A lesser one is another one, and so is one too many. */
+	CHECK_INT(hr_admit_announce(&admit, 8, 7, 2, &global), 0);
+	CHECK(global->name == 8 && !global->known);
+	CHECK_INT(hr_admit_announce(&admit, 9, 7, 3, &global), 0);
+	CHECK(global->name == 3 && global->known);
+	CHECK_INT(hr_admit_announce(&admit, 2, 7, 3, &global), 0);
+	CHECK(global->name != 2 && global->server_name == 2 && !global->known);
+	CHECK(hr_admit_find_server(&admit, 2) == global);
+	hr_admit_finish(&admit);
+}
+
 TEST(admitted_globals)
 {
 	const struct hr_admit_global *global;
