@@ -32,8 +32,12 @@
 #define BR_LIMIT_SURFACES 1024		 /* of one client whose damage the host follows */
 
 /* X11 programs */
-#define BR_LIMIT_X_WINDOWS 4096	       /* children of the root window */
-#define BR_LIMIT_X_PROPERTY_BYTES 4096 /* read of a property of a window's */
+#define BR_LIMIT_X_WINDOWS 4096		   /* children of the root window */
+#define BR_LIMIT_X_PROPERTY_BYTES 4096	   /* read of a property of a window's */
+#define BR_LIMIT_X_TRANSFERS 64		   /* of selections at a time, both ways */
+#define BR_LIMIT_X_MIMES 64		   /* kinds of data of one selection; more are left out */
+#define BR_LIMIT_MIME_BYTES 255		   /* a longer name is left out */
+#define BR_LIMIT_X_CHUNK_BYTES (64 * 1024) /* of a selection: held, or in a property of ours */
 
 /* Cursors that the proxy draws */
 #define BR_LIMIT_CURSOR_SCALE 4		  /* of an output; larger ones enlarge the cursor */

@@ -29,6 +29,14 @@ struct gp_xwayland_ops {
 	bool (*may_attach)(void *data, struct br_object *surface);
 	/* A wl_surface is about to be destroyed: its role has to go first. */
 	void (*surface_gone)(void *data, struct br_object *surface);
+	/* It has got input, by whose serial something may be asked of the compositor. */
+	void (*input)(void *data, uint32_t serial);
+	/* A wl_pointer of its has come to a wl_surface (may be NULL), or is about to leave it: the latter
+	 * returns true if it is not to be told; or a button was pressed or released. */
+	void (*pointer_enter)(void *data, struct br_object *pointer, struct br_object *surface);
+	void (*pointer_motion)(void *data, int32_t x, int32_t y); /* 24.8 */
+	bool (*pointer_leave)(void *data, uint32_t serial);
+	void (*pointer_button)(void *data, uint32_t serial, uint32_t button, bool pressed);
 	/* The connection ends; the relay's objects go right after. */
 	void (*ended)(void *data);
 };

@@ -378,12 +378,8 @@ enum br_verdict gp_hook_zwp_relative_pointer_v1_relative_motion(
 	}
 
 HOOK_MS(wl_data_device_motion, 0)
-HOOK_MS(wl_keyboard_key, 1)
-HOOK_MS(wl_pointer_motion, 0)
-HOOK_MS(wl_pointer_button, 1)
 HOOK_MS(wl_pointer_axis, 0)
 HOOK_MS(wl_pointer_axis_stop, 0)
-HOOK_MS(wl_touch_down, 1)
 HOOK_MS(wl_touch_up, 1)
 HOOK_MS(wl_touch_motion, 0)
 HOOK_MS(zwp_pointer_gesture_swipe_v1_begin, 1)

@@ -55,8 +55,9 @@ void xw_reply_drop(struct xw_replies *replies, const void *data)
 	}
 }
 
-void xw_replies_poll(struct xw_replies *replies)
+bool xw_replies_poll(struct xw_replies *replies)
 {
+	bool some = false;
 	/* They come in the order of their requests: behind one that is not there is none. */
 	while (!wl_list_empty(&replies->waiting)) {
 		struct wait *wait = wl_container_of(replies->waiting.next, wait, link);
@@ -64,10 +65,12 @@ void xw_replies_poll(struct xw_replies *replies)
 		void *reply = NULL;
 		xcb_generic_error_t *error = NULL;
 		if (!xcb_poll_for_reply(replies->conn, wait->sequence, &reply, &error)) {
-			return;
+			break;
 		}
+		some = true;
 		free(error);
 		wait_free(wait);
 		copy.done(copy.data, reply);
 	}
+	return some;
 }

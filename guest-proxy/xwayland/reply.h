@@ -7,6 +7,7 @@
 #ifndef XW_REPLY_H
 #define XW_REPLY_H
 
+#include <stdbool.h>
 #include <wayland-util.h>
 #include <xcb/xcb.h>
 
@@ -34,7 +35,7 @@ void xw_reply_wait(struct xw_replies *replies, unsigned sequence, xw_reply_fn do
 void xw_reply_drop(struct xw_replies *replies, const void *data);
 
 /** Deal with the answers that have been read from the connection. To be called ahead of each event that
- * was read: what was answered before it happened is known then. */
-void xw_replies_poll(struct xw_replies *replies);
+ * was read: what was answered before it happened is known then. Returns true if there was any. */
+bool xw_replies_poll(struct xw_replies *replies);
 
 #endif

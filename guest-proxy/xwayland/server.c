@@ -18,6 +18,7 @@
 #include "fd.h"
 #include "log.h"
 #include "sockets.h"
+#include "dnd.h"
 #include "wm.h"
 
 #define PROGRAM "Xwayland"
@@ -84,6 +85,44 @@ static void handle_surface_gone(void *data, struct br_object *surface)
 	}
 }
 
+static void handle_input(void *data, uint32_t serial)
+{
+	struct xw_server *server = data;
+	if (server->wm != NULL) {
+		server->wm->input_serial = serial;
+	}
+}
+
+static void handle_pointer_enter(void *data, struct br_object *pointer, struct br_object *surface)
+{
+	struct xw_server *server = data;
+	if (server->wm != NULL) {
+		xw_dnd_pointer_enter(server->wm, pointer, surface);
+	}
+}
+
+static void handle_pointer_motion(void *data, int32_t x, int32_t y)
+{
+	struct xw_server *server = data;
+	if (server->wm != NULL) {
+		xw_dnd_pointer_motion(server->wm, x, y);
+	}
+}
+
+static bool handle_pointer_leave(void *data, uint32_t serial)
+{
+	struct xw_server *server = data;
+	return server->wm != NULL && xw_dnd_pointer_leave(server->wm, serial);
+}
+
+static void handle_pointer_button(void *data, uint32_t serial, uint32_t button, bool pressed)
+{
+	struct xw_server *server = data;
+	if (server->wm != NULL) {
+		xw_dnd_pointer_button(server->wm, serial, button, pressed);
+	}
+}
+
 static void handle_ended(void *data)
 {
 	struct xw_server *server = data;
@@ -101,6 +140,11 @@ static const struct gp_xwayland_ops xwayland_ops = {
 	.associate = handle_associate,
 	.may_attach = handle_may_attach,
 	.surface_gone = handle_surface_gone,
+	.input = handle_input,
+	.pointer_enter = handle_pointer_enter,
+	.pointer_motion = handle_pointer_motion,
+	.pointer_leave = handle_pointer_leave,
+	.pointer_button = handle_pointer_button,
 	.ended = handle_ended,
 };
 

@@ -36,7 +36,7 @@ struct xw_window *xw_window_by_surface(struct xw_wm *wm, const struct br_object 
 
 struct xw_window *xw_window_create(struct xw_wm *wm, const xcb_create_notify_event_t *event)
 {
-	const uint32_t mask = XCB_EVENT_MASK_PROPERTY_CHANGE;
+	const uint32_t mask = XW_WINDOW_EVENTS;
 	struct xw_window *window =
 		wm->n_windows < BR_LIMIT_X_WINDOWS ? calloc(1, sizeof(*window)) : NULL;
 	if (window == NULL) {

@@ -39,6 +39,9 @@ struct xw_window {
 	struct xw_role *role;	    /* NULL: it is not shown */
 };
 
+/* What the window manager wants to hear of each. */
+#define XW_WINDOW_EVENTS XCB_EVENT_MASK_PROPERTY_CHANGE
+
 /** Look up. NULL: there is none. */
 struct xw_window *xw_window_by_id(struct xw_wm *wm, xcb_window_t id);
 struct xw_window *xw_window_by_surface(struct xw_wm *wm, const struct br_object *surface);

@@ -12,8 +12,10 @@
 #include "br-tables.h"
 #include "fd.h"
 #include "log.h"
+#include "dnd.h"
 #include "props.h"
 #include "role.h"
+#include "selection.h"
 #include "window.h"
 
 /* --- the X server's events --- */
@@ -194,12 +196,15 @@ static int handle_readable(int fd, uint32_t mask, void *data)
 	xcb_generic_event_t *event;
 	(void)fd;
 	while ((event = xcb_poll_for_event(wm->conn)) != NULL) {
-		xw_replies_poll(&wm->replies);
-		handle_event(wm, event);
+		(void)xw_replies_poll(&wm->replies);
+		if (!xw_selection_event(wm, event) && !xw_dnd_event(wm, event)) {
+			handle_event(wm, event);
+		}
 		free(event);
 		some = true;
 	}
-	xw_replies_poll(&wm->replies);
+	/* Some may have been read while we wrote. */
+	some = xw_replies_poll(&wm->replies) || some;
 	(void)xcb_flush(wm->conn);
 	if (xcb_connection_has_error(wm->conn) || (mask & (WL_EVENT_HANGUP | WL_EVENT_ERROR))) {
 		wl_event_source_remove(wm->source);
@@ -214,6 +219,16 @@ static int handle_readable(int fd, uint32_t mask, void *data)
 void xw_wm_flush(struct xw_wm *wm)
 {
 	(void)xcb_flush(wm->conn);
+}
+
+uint32_t xw_wm_serial(const struct xw_wm *wm)
+{
+	return wm->input_serial;
+}
+
+uint32_t xw_wm_event_mask(struct xw_wm *wm, xcb_window_t id)
+{
+	return xw_window_by_id(wm, id) != NULL ? XW_WINDOW_EVENTS : XCB_EVENT_MASK_NO_EVENT;
 }
 
 void xw_wm_wake(struct xw_wm *wm)
@@ -400,6 +415,7 @@ struct xw_wm *xw_wm_create(struct wl_event_loop *loop, struct br_relay *relay, i
 		xw_wm_destroy(wm);
 		return NULL;
 	}
+	wm->selections = xw_selections_create(wm);
 	/* xcb reads events when it writes as well: no readable fd tells of those. */
 	wl_event_source_check(wm->source);
 	return wm;
@@ -412,6 +428,7 @@ void xw_wm_destroy(struct xw_wm *wm)
 	if (wm == NULL) {
 		return;
 	}
+	xw_selections_destroy(wm->selections);
 	wl_list_for_each_safe (window, tmp, &wm->windows, link) {
 		xw_role_abandon(window->role);
 		window->role = NULL;

@@ -39,6 +39,7 @@ struct xw_wm {
 	struct xw_window *focus;	  /* the compositor's active one; NULL: none is ours */
 	struct br_object *base;		  /* xdg_wm_base; NULL: not bound, or not there */
 	struct xw_selections *selections; /* NULL: none */
+	uint32_t input_serial;		  /* of the last input from the compositor; 0: none yet */
 	bool failed;
 };
 
@@ -56,6 +57,12 @@ void xw_wm_surface_gone(struct xw_wm *wm, struct br_object *surface);
 
 /** Some surface may show something now that might not before. */
 void xw_wm_wake(struct xw_wm *wm);
+
+/** The serial by which something may be asked of the compositor; 0: there was no input yet. */
+uint32_t xw_wm_serial(const struct xw_wm *wm);
+
+/** The events that the window manager itself wants of a window, whatever others choose. */
+uint32_t xw_wm_event_mask(struct xw_wm *wm, xcb_window_t id);
 
 /** Send what was asked of the X server from outside of its events. */
 void xw_wm_flush(struct xw_wm *wm);

@@ -41,6 +41,7 @@ def program(name):
         "probe": "tests/integration/clients",
         "fake-systemd": "tests/integration/clients",
         "portal": "tests/integration/clients",
+        "xprobe": "tests/integration/clients",
         "virtual-input": "tests/integration/clients",
         "dmabuf-paint": "tests/integration/clients",
         "vdrm": "tests/vm/clients",
