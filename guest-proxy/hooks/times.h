@@ -38,7 +38,8 @@ void gp_times_init(struct gp_times *times);
 void gp_times_bound(struct br_relay *relay, const struct br_object *object);
 
 /** Turn an event's time in ms (of arbitrary base, as the protocol has it), argument number arg, into the
- * guest's clock. For hooks of such events. */
+ * guest's clock. Other hooks of such an event call it first, and return what is not BR_FORWARD: they are called
+ * again then. */
 enum br_verdict gp_times_event_ms(struct br_relay *relay, struct br_msg *msg, unsigned arg);
 
 #endif

@@ -566,6 +566,7 @@ static void run(struct fuzz *f, const struct br_relay_config *config, struct gp_
 	woken = NULL;
 	hr_restore_finish(&f->restore);
 	br_relay_destroy(f->relay);
+	state->channel = NULL; /* nothing more can be asked */
 	finish_alloc(-ECANCELED);
 	tell_time(f, -ECANCELED);
 }

@@ -255,7 +255,7 @@ def main():
         'ctrl/window': ctrl_input(),
         'ctrl/clock': ctrl_clock_input(),
         **{f'channel/clock-{extra}': clock_input() + bytes((extra - len(clock_input())) % 4) for extra in (0, 3)},
-        # Decisions, the first of which is the mode. deleted-successor is one that was found.
+        # Decisions, the first of which is the mode. deleted-successor and times-N were found.
         **{f'hooks/mode-{mode}': bytes([mode]) + random.Random(mode).randbytes(4095)
            for mode in range(5)},
         **{f'gpu/{name}': gpu_input(capset, planes)
