@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+import desktops
+import hand
 import pixels
 import rig as lab
 import timed
@@ -281,17 +283,18 @@ def window(program):
     return program.create(pool, 0, 0, 64, 64, 256, 1)
 
 
-def traced(bridge, number):
-    """Match of the number-th presentation that the host traced; None before it did."""
-    found = [re.search(r"\.presented\((\d+), (\d+), (\d+)", line) for line in list(bridge.host.errors)]
+def traced(bridge, event, number):
+    """The time in the number-th event of a kind that the host traced; None before it did."""
+    found = [re.search(rf"\.{event}\((\d+), (\d+), (\d+)", line) for line in list(bridge.host.errors)]
     found = [match for match in found if match]
-    return found[number - 1] if len(found) >= number else None
+    return timed.joined([int(word) for word in found[number - 1].groups()]) if len(found) >= number else None
 
 
-@pytest.mark.parametrize("name", ["weston", "sway"])
+@pytest.mark.parametrize("name", ["weston", "sway", "labwc", "kwin"])
 def test_compositors(rig, name):
-    """weston's presentation clock is CLOCK_MONOTONIC_RAW, sway's CLOCK_MONOTONIC."""
-    compositor = pixels.Weston(rig) if name == "weston" else lab.Sway(rig)
+    """weston's presentation clock is CLOCK_MONOTONIC_RAW, the others' CLOCK_MONOTONIC."""
+    compositor = {"weston": pixels.Weston, "sway": lab.Sway, "labwc": desktops.Labwc,
+                  "kwin": desktops.Kwin}[name](rig)
     bridge = bridge_to(rig, compositor, host_args=["--trace=iface=wp_presentation_feedback"])
     program = Program(rig, bridge)
     presentation = program.bind("wp_presentation")
@@ -307,8 +310,44 @@ def test_compositors(rig, name):
         program.commit()
         told = timed.joined(program.wait_event(feedback, 1))
         shown.append(feedback)
-        raw = lab.wait_until(lambda: traced(bridge, len(shown)), "the trace of the event")
-        host = timed.joined([int(word) for word in raw.groups()])
+        host = lab.wait_until(lambda: traced(bridge, "presented", len(shown)), "the trace of the event")
         return check(bridge, clock, told - SKEW * timed.NSEC - host, f"{name}'s presented")
     until_exact(once, "a presentation time")
+    program.close()
+
+
+def test_input_timestamps_of_weston(rig):
+    """In a window of sway, which moves its pointer."""
+    sway = lab.Sway(rig)
+    compositor = desktops.NestedWeston(rig, sway, shell="kiosk")
+    bridge = bridge_to(rig, compositor, host_args=["--trace=iface=zwp_input_timestamps_v1"])
+    pointing = hand.Hand(rig, sway)
+    program = Program(rig, bridge)
+    pointer = program.create(program.bind("wl_seat", 5), 0)
+    stamps = program.create(program.bind("zwp_input_timestamps_manager_v1"), 2, pointer)
+    buffer = window(program)
+    program.send(message(program.surface, 1, u32(buffer, 0, 0)))
+    program.commit()
+    middle = [side // 2 for side in sway.size]
+
+    def enters():
+        pointing.move(middle[0] - 200, middle[1])
+        pointing.move(*middle)
+        program.sync()
+        return any(event[:2] == (pointer, 0) for event in program.events)
+    lab.wait_until(enters, "the pointer to be in the window")
+
+    def stamped():
+        return [event for event in program.events if event[:2] == (stamps, 0)]
+
+    def once():
+        before = len(stamped())
+        # Two, as one may be where the pointer is already.
+        pointing.move(middle[0] + 3, middle[1])
+        pointing.move(*middle)
+        lab.wait_until(lambda: program.sync() or len(stamped()) > before, "a timestamp")
+        host = lab.wait_until(lambda: traced(bridge, "timestamp", before + 1), "the trace of the event")
+        told = timed.joined(struct.unpack("=3I", stamped()[before][2]))
+        return check(bridge, time.CLOCK_MONOTONIC, told - SKEW * timed.NSEC - host, "timestamp")
+    until_exact(once, "an input timestamp")
     program.close()

@@ -20,7 +20,7 @@ MAKES = {
     ("wp_fifo_manager_v1", 1): (0, "wp_fifo_v1"),
     ("wp_tearing_control_manager_v1", 1): (0, "wp_tearing_control_v1"),
     ("wl_seat", 1): (0, "wl_keyboard"),
-    ("zwp_input_timestamps_manager_v1", 0): (0, "zwp_input_timestamps_v1"),
+    ("zwp_input_timestamps_manager_v1", 2): (0, "zwp_input_timestamps_v1"),
     ("zwp_input_timestamps_manager_v1", 1): (0, "zwp_input_timestamps_v1"),
 }
 
