@@ -28,8 +28,7 @@
  * already. With the drift of clock.h the error stays below 1 ms. */
 #define EXACT_AGE (1000 * MS)
 #define INPUT_AGE (10000 * MS) /* of times in ms: real clocks drift much less than they may */
-#define DOUBT_AGE (100 * MS)   /* of a time that lies in the future: a clock may have jumped */
-#define FUTURE (5 * MS)
+#define FUTURE_MS 5	       /* beyond it a time can't have been yet: a clock may have jumped */
 
 /* Exchanges in a row, until one is good. */
 #define MAX_TRIES 8
@@ -136,6 +135,16 @@ static bool must_wait(struct gp_state *state, struct gp_measure *measure, int64_
 	       (age >= max_age || gp_clock_error(clock, clock->at_ns) > POOR_NS);
 }
 
+/* Whether a time that comes too early has to wait until an exchange has told that no clock has jumped, as the
+ * guest's does when its machine is stopped for a while. If none has, the compositor means it: the caller
+ * expects as much from then on. */
+static bool is_doubtful(struct gp_state *state, struct gp_measure *measure, bool early)
+{
+	bool doubt = early && !measure->doubted && must_wait(state, measure, 0);
+	measure->doubted = doubt;
+	return doubt;
+}
+
 void gp_times_bound(struct br_relay *relay, const struct br_object *object)
 {
 	struct gp_state *state = gp_state_of(relay);
@@ -187,10 +196,11 @@ static enum br_verdict event_time(struct br_relay *relay, struct br_msg *msg,
 		return BR_FORWARD;
 	}
 	time = gp_time_shift(&time, -gp_clock_offset(&measure->clock));
-	if (gp_time_ns(&time) > now_ns(measure->id) + FUTURE &&
-	    must_wait(state, measure, DOUBT_AGE)) {
+	int64_t early_ms = gp_time_ns(&time) / MS - now_ns(measure->id) / MS;
+	if (is_doubtful(state, measure, early_ms > measure->early_ms + FUTURE_MS)) {
 		return event_waits(state);
 	}
+	measure->early_ms = early_ms > measure->early_ms ? early_ms : measure->early_ms;
 	set_time(msg, &time);
 	return BR_FORWARD;
 }
@@ -206,9 +216,12 @@ static enum br_verdict event_ms(struct br_relay *relay, struct br_msg *msg, unsi
 		return BR_FORWARD;
 	}
 	uint32_t time = msg->args[arg].u - (uint32_t)(gp_clock_offset(&measure->clock) / MS);
-	uint32_t now = (uint32_t)(now_ns(measure->id) / MS);
-	if ((int32_t)(time - now) > FUTURE / MS && must_wait(state, measure, DOUBT_AGE)) {
+	int32_t early_ms = (int32_t)(time - (uint32_t)(now_ns(measure->id) / MS));
+	if (is_doubtful(state, measure, early_ms > (int64_t)measure->early_input_ms + FUTURE_MS)) {
 		return event_waits(state);
+	}
+	if (early_ms > measure->early_input_ms) {
+		measure->early_input_ms = early_ms;
 	}
 	msg->args[arg].u = time;
 	return BR_FORWARD;

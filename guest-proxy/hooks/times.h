@@ -19,6 +19,10 @@ struct gp_measure {
 	unsigned tries;	 /* exchanges that may follow in a row */
 	bool wanted;	 /* ask when the one that is on its way has ended */
 	bool mute;	 /* the host does not tell */
+	bool doubted;	 /* a message waits to know whether a clock has jumped */
+	/* What the compositor's times lie in the future by, for all that exchanges can tell. */
+	int64_t early_ms;
+	int32_t early_input_ms; /* of those in ms, whose base may be any */
 };
 
 /** All zero but for what gp_times_init() sets. */

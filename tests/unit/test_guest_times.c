@@ -299,7 +299,6 @@ TEST(a_time_from_the_future_is_doubted)
 	struct fixture f;
 	begin_presentation(&f, true);
 	answer_all();
-	now += 200 * MS;
 	ahead += 60 * SEC;
 	feedback(&f);
 	present(&f, now + ahead);
@@ -308,13 +307,35 @@ TEST(a_time_from_the_future_is_doubted)
 	answer_all();
 	CHECK(presented(&f));
 	CHECK_INT(last_time(), then);
-	/* Once: a compositor may mean it. */
-	delete_feedback(&f);
-	clear(&f, BR_EVENT);
+	finish(&f);
+}
+
+/* A compositor may mean it. */
+TEST(a_time_from_the_future_is_doubted_once)
+{
+	struct fixture f;
+	begin_presentation(&f, true);
+	answer_all();
+	for (unsigned i = 0; i < 5; i++) {
+		feedback(&f);
+		present(&f, now + ahead + 30 * MS);
+		CHECK_INT(exchange.done != NULL, i == 0);
+		int64_t then = now;
+		answer_all();
+		CHECK(presented(&f));
+		CHECK_INT(last_time(), then + 30 * MS);
+		delete_feedback(&f);
+		clear(&f, BR_EVENT);
+	}
+	/* And a jump is still one. */
+	ahead += 20 * MS;
 	feedback(&f);
-	present(&f, now + ahead + SEC);
+	present(&f, now + ahead + 30 * MS);
+	CHECK(!presented(&f));
+	int64_t then = now;
+	answer_all();
 	CHECK(presented(&f));
-	CHECK_INT(last_time(), now + SEC);
+	CHECK_INT(last_time(), then + 30 * MS);
 	finish(&f);
 }
 
@@ -586,6 +607,28 @@ TEST(input_times_wrap)
 	clear(&f, BR_EVENT);
 	CHECK_INT(move(&f, 7), (uint32_t)(7 - ahead / MS));
 	CHECK_INT(move(&f, UINT32_MAX), (uint32_t)(UINT32_MAX - ahead / MS));
+	finish(&f);
+}
+
+TEST(input_times_behind_a_stop)
+{
+	struct fixture f;
+	begin_pointer(&f, true);
+	answer_all();
+	ahead += 60 * SEC;
+	EVENT(&f, BUFFER, BR_EVT_WL_POINTER_MOTION, (uint32_t)((now + ahead) / MS), 0, 0);
+	CHECK(exchange.done != NULL);
+	int64_t then = now;
+	answer_all();
+	CHECK(next(&f, BR_EVENT, BR_EVT_WL_POINTER_MOTION, 20));
+	CHECK_INT(last[2], then / MS);
+	/* Of another base than the clock's: asked once. */
+	CHECK_INT(move(&f, 0x70000000), 0x70000000 - (uint32_t)(ahead / MS));
+	unsigned before = asked;
+	for (uint32_t i = 0; i < 9; i++) {
+		CHECK_INT(move(&f, 0x70000000 + i), 0x70000000 + i - (uint32_t)(ahead / MS));
+	}
+	CHECK(asked <= before + 2);
 	finish(&f);
 }
 

@@ -40,7 +40,7 @@ def test_clipboard(rig):
 def test_times(rig):
     """It can't be asked for its clock: a time is an estimate, but no other machine's."""
     compositor = timed.Compositor(rig)
-    found = test_vm_times.told_times(rig, rig.bridge(compositor), compositor, rounds=3)
+    found = test_vm_times.Presenter(rig, rig.bridge(compositor), compositor).frames(3)
     for _, told, before, after in found:
         assert before <= told <= after, found
     compositor.close()
