@@ -27,9 +27,9 @@
 /* Source: cursor-shape-v1.xml, enum wp_cursor_shape_device_v1.error. */
 enum shape_error { SHAPE_INVALID = 1 };
 
-/** An image that the host has. */
+/** An image that the host has. Data of its buffer. */
 struct image {
-	struct br_object *buffer;
+	struct br_object *buffer;     /* NULL: the host has taken it away, against the protocol */
 	int32_t hotspot_x, hotspot_y; /* on the surface */
 	uint32_t end_ms;	      /* of its time, from the first image's beginning */
 };
@@ -43,13 +43,13 @@ struct cursor {
 	struct image images[];
 };
 
-/** What shows cursors: a wl_pointer or tablet tool of the program. Data of the surface's callback. */
+/** What shows cursors: a wl_pointer or tablet tool of the program. Data of the surface and its callback. */
 struct pointer {
 	struct wl_list link; /* gp_cursors.pointers */
 	uint32_t client_id;
 	uint16_t iface;
-	struct br_object *surface;
-	struct br_object *frame; /* the callback that is waited for; may be NULL */
+	struct br_object *surface; /* NULL as image.buffer */
+	struct br_object *frame;   /* the callback that is waited for; may be NULL */
 	const struct cursor *cursor;
 	uint32_t shown;	   /* which image */
 	uint32_t start_ms; /* of the first image, by the compositor's clock; 0: not known */
@@ -57,10 +57,10 @@ struct pointer {
 
 /** All of a client's; made with the first shape. */
 struct gp_cursors {
-	struct wl_list cursors;	 /* cursor.link */
-	struct wl_list pointers; /* pointer.link */
-	struct br_object *compositor;
-	int32_t scale; /* the highest of the outputs that the program knows */
+	struct wl_list cursors;	      /* cursor.link */
+	struct wl_list pointers;      /* pointer.link */
+	struct br_object *compositor; /* NULL: not bound yet, or as image.buffer */
+	int32_t scale;		      /* the highest of the outputs that the program knows */
 };
 
 void gp_cursors_finish(struct gp_state *state)
@@ -106,6 +106,36 @@ enum br_verdict gp_hook_wl_output_scale(struct br_relay *relay, struct br_msg *m
 			args->factor < BR_LIMIT_CURSOR_SCALE ? args->factor : BR_LIMIT_CURSOR_SCALE;
 	}
 	return BR_FORWARD;
+}
+
+/* The objects are the host's alone: should it end one unasked, it is not named any more. */
+static void buffer_destroy(struct br_relay *relay, struct br_object *object)
+{
+	struct image *image = object->data;
+	(void)relay;
+	image->buffer = NULL;
+}
+
+static void surface_destroy(struct br_relay *relay, struct br_object *object)
+{
+	struct pointer *pointer = object->data;
+	(void)relay;
+	pointer->surface = NULL;
+}
+
+static void compositor_destroy(struct br_relay *relay, struct br_object *object)
+{
+	(void)object;
+	gp_state_of(relay)->cursors->compositor = NULL;
+}
+
+static void frame_destroy(struct br_relay *relay, struct br_object *object)
+{
+	struct pointer *pointer = object->data;
+	(void)relay;
+	if (pointer->frame == object) {
+		pointer->frame = NULL;
+	}
 }
 
 /* --- the images --- */
@@ -222,6 +252,8 @@ static int send_buffers(struct br_relay *relay, const struct packing *packing,
 			{.i = geometry->height}, {.i = geometry->stride}, {.u = geometry->format},
 		};
 		cursor->images[i].buffer = buffer;
+		buffer->data = &cursor->images[i];
+		buffer->destroy = buffer_destroy;
 		ret = br_relay_send(relay, BR_REQUEST, pool, BR_REQ_WL_SHM_POOL_CREATE_BUFFER, args,
 				    NULL);
 	}
@@ -306,6 +338,7 @@ static void ask_frame(struct br_relay *relay, struct pointer *pointer)
 	if (callback != NULL) {
 		callback->data = pointer;
 		callback->event = handle_frame;
+		callback->destroy = frame_destroy;
 		(void)br_relay_send(relay, BR_REQUEST, pointer->surface, BR_REQ_WL_SURFACE_FRAME,
 				    &arg, NULL);
 	}
@@ -342,7 +375,7 @@ static void handle_frame(struct br_relay *relay, struct br_object *callback, str
 {
 	struct pointer *pointer = callback->data;
 	uint32_t now_ms = msg->args[0].u, i = 0;
-	if (pointer->frame != callback) {
+	if (pointer->frame != callback || pointer->surface == NULL) {
 		return;
 	}
 	const struct cursor *cursor = pointer->cursor;
@@ -376,6 +409,7 @@ static int bind_compositor(struct br_relay *relay, struct gp_cursors *cursors)
 	if (cursors->compositor == NULL) {
 		return -ENOMEM;
 	}
+	cursors->compositor->destroy = compositor_destroy;
 	const union br_arg args[] = {
 		{.u = name},
 		{.str = {.ptr = iface, .len = sizeof(iface) - 1}},
@@ -397,30 +431,43 @@ static int prepare(struct br_relay *relay)
 							  : -ENOENT;
 }
 
+static int make_surface(struct br_relay *relay, struct pointer *pointer)
+{
+	struct br_object *compositor = gp_state_of(relay)->cursors->compositor;
+	struct br_object *surface =
+		br_relay_create_server_object(relay, BR_IFACE_WL_SURFACE, compositor->version);
+	const union br_arg arg = {.object = surface};
+	if (surface == NULL) {
+		return -ENOMEM;
+	}
+	surface->data = pointer;
+	surface->destroy = surface_destroy;
+	pointer->surface = surface;
+	return br_relay_send(relay, BR_REQUEST, compositor, BR_REQ_WL_COMPOSITOR_CREATE_SURFACE,
+			     &arg, NULL);
+}
+
 /* A surface once shown by a tablet tool can't be shown by a pointer. Returns NULL if memory is out. */
 static struct pointer *get_pointer(struct br_relay *relay, const struct br_object *target)
 {
 	struct gp_cursors *cursors = gp_state_of(relay)->cursors;
-	struct pointer *pointer;
+	struct pointer *pointer, *found = NULL;
 	wl_list_for_each (pointer, &cursors->pointers, link) {
 		if (pointer->client_id == target->client_id && pointer->iface == target->iface) {
-			return pointer;
+			found = pointer;
+			break;
 		}
 	}
-	pointer = calloc(1, sizeof(*pointer));
-	struct br_object *surface = br_relay_create_server_object(relay, BR_IFACE_WL_SURFACE,
-								  cursors->compositor->version);
-	const union br_arg arg = {.object = surface};
-	if (pointer == NULL || surface == NULL) {
-		free(pointer);
-		return NULL;
+	if (found == NULL) {
+		found = calloc(1, sizeof(*found));
+		if (found == NULL) {
+			return NULL;
+		}
+		found->client_id = target->client_id;
+		found->iface = target->iface;
+		wl_list_insert(&cursors->pointers, &found->link);
 	}
-	*pointer = (struct pointer){
-		.client_id = target->client_id, .iface = target->iface, .surface = surface};
-	wl_list_insert(&cursors->pointers, &pointer->link);
-	(void)br_relay_send(relay, BR_REQUEST, cursors->compositor,
-			    BR_REQ_WL_COMPOSITOR_CREATE_SURFACE, &arg, NULL);
-	return pointer;
+	return found->surface != NULL || make_surface(relay, found) == 0 ? found : NULL;
 }
 
 static void set_cursor(struct br_relay *relay, struct br_object *target, uint32_t serial,

@@ -13,6 +13,7 @@
 
 #include "admit.h"
 #include "br-tables.h"
+#include "cursor_theme.h"
 #include "fd.h"
 #include "gp-hooks.h"
 #include "hooks/hooks.h"
@@ -153,6 +154,7 @@ static const char *const globals[] = {
 	"wp_commit_timing_manager_v1",
 	"zwp_input_timestamps_manager_v1",
 	"zwp_relative_pointer_manager_v1",
+	"wp_cursor_shape_manager_v1",
 	"ext_session_lock_manager_v1",
 };
 #define N_GLOBALS (sizeof(globals) / sizeof(globals[0]))
@@ -164,6 +166,7 @@ struct fuzz {
 	struct hr_restore restore; /* only of the host */
 	int file;
 	bool own_dmabuf;	/* the host offers it itself */
+	bool own_cursors;	/* the guest offers them itself */
 	uint32_t pool_bytes;	/* size of the pool that was resized last */
 	uint32_t next_id[2];	/* enum br_dir: ids that its sender has not used yet */
 	uint32_t freed[MAX_ID]; /* the client's, by wl_display.delete_id */
@@ -276,6 +279,9 @@ static size_t put_global(struct fuzz *f, uint32_t *words, enum br_dir dir)
 	words[n++] = i;
 	if (dir == BR_REQUEST && iface == BR_IFACE_ZWP_LINUX_DMABUF_V1 && take(&f->in, 2) == 0) {
 		words[n - 1] = 0xfffffff0; /* of our own: see hooks/offer.c */
+	}
+	if (f->own_cursors && iface == BR_IFACE_WP_CURSOR_SHAPE_MANAGER_V1) {
+		words[n - 1] = 0xfffffff1; /* see the guest's hooks/registry.c */
 	}
 	words[n++] = len;
 	memcpy(&words[n], globals[i], len);
@@ -516,6 +522,10 @@ static void begin(struct fuzz *f)
 	(void)br_relay_dispatch(f->relay, BR_REQUEST);
 	for (int dir = 1; dir >= 0; dir--) {
 		for (uint8_t i = 0; i < (dir == BR_REQUEST ? N_BOUND : N_GLOBALS); i++) {
+			if (dir == BR_EVENT && f->own_cursors &&
+			    strcmp(globals[i], "wp_cursor_shape_manager_v1") == 0) {
+				continue;
+			}
 			/* What put_global() asks for: which one, and which id. */
 			const uint8_t decisions[] = {i, f->own_dmabuf ? 0 : MAX_ID - 1};
 			struct input rest = f->in;
@@ -527,8 +537,8 @@ static void begin(struct fuzz *f)
 			put(br_relay_input(f->relay, dir), words, 8 + n * 4);
 			(void)br_relay_dispatch(f->relay, dir);
 		}
-		if (dir == BR_EVENT && f->own_dmabuf) {
-			/* That was all: the host's hooks have asked. */
+		if (dir == BR_EVENT && (f->own_dmabuf || f->own_cursors)) {
+			/* That was all: the hooks have asked. */
 			const uint32_t done[] = {3, 12 << 16 | BR_EVT_WL_CALLBACK_DONE, 0};
 			put(br_relay_input(f->relay, dir), done, sizeof(done));
 			(void)br_relay_dispatch(f->relay, BR_EVENT);
@@ -574,15 +584,18 @@ static void run(struct fuzz *f, const struct br_relay_config *config, struct gp_
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct hr_policy *policy;
+	static struct gp_cursor_themes *themes;
 	struct fuzz f = {.in = {data, data + size}};
 	struct gp_stats stats = {0};
 	struct gp_state guest;
-	uint32_t mode = take(&f.in, 5);
+	uint32_t mode = take(&f.in, 6);
+	bool of_host = mode >= 2 && mode < 5;
 	if (policy == NULL) {
 		policy = hr_policy_create("vm");
+		themes = gp_cursor_themes_create();
 	}
 	struct hr_host shared = {.present =
-					 mode < 2 ? HR_PRESENT_AUTO : (enum hr_present)(mode - 2)};
+					 of_host ? (enum hr_present)(mode - 2) : HR_PRESENT_AUTO};
 	struct hr_hook_state host;
 	hr_hook_state_init(&host, &shared);
 	host.policy = policy;
@@ -593,15 +606,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	f.own_dmabuf = mode == 2 + HR_PRESENT_SHM;
 	alloc_later = false;
-	gp_state_init(&guest, mode == 1, &stats);
+	gp_state_init(&guest, mode == 1 || mode == 5, &stats);
+	f.own_cursors = mode == 5 && themes != NULL;
+	guest.cursor_themes = f.own_cursors ? themes : NULL;
 	guest.channel = (struct gp_channel *)&stats; /* only its address counts */
 	static const struct br_relay_ops ops = {.passes = hr_restore_passes};
 	const struct br_relay_config config = {
-		.hooks = mode >= 2 ? hr_hooks : gp_hooks,
-		.ops = mode >= 2 ? &ops : NULL,
-		.data = mode >= 2 ? (void *)&host : &guest,
+		.hooks = of_host ? hr_hooks : gp_hooks,
+		.ops = of_host ? &ops : NULL,
+		.data = of_host ? (void *)&host : &guest,
 	};
-	run(&f, &config, &guest, mode >= 2 ? &host : NULL);
+	run(&f, &config, &guest, of_host ? &host : NULL);
 	guest.channel = NULL;
 	gp_state_finish(&guest);
 	hr_hook_state_finish(&host);

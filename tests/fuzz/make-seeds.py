@@ -257,7 +257,7 @@ def main():
         **{f'channel/clock-{extra}': clock_input() + bytes((extra - len(clock_input())) % 4) for extra in (0, 3)},
         # Decisions, the first of which is the mode. deleted-successor and times-N were found.
         **{f'hooks/mode-{mode}': bytes([mode]) + random.Random(mode).randbytes(4095)
-           for mode in range(5)},
+           for mode in range(6)},
         **{f'gpu/{name}': gpu_input(capset, planes)
            for name, capset, planes in (('venus', VENUS, 0), ('virgl', VIRGL2, 1), ('drm', DRM, 0))},
         'vring/direct': vring_input(False),
