@@ -27,6 +27,14 @@ class Desk:
         # The pointer is shown from its first motion on.
         self.hand.move(*NOWHERE)
 
+    def x11(self):
+        """DISPLAY of the bridge's programs."""
+        return self.bridge.guest.expect_error("X11 programs: display (:[0-9]+)")[1]
+
+    def x11(self):
+        """DISPLAY of the bridge's programs."""
+        return self.bridge.guest.expect_error("X11 programs: display (:[0-9]+)")[1]
+
     def node(self):
         """The window that the program shows: sway's node, or None."""
         queue = [self.sway.ipc("", 4)]
@@ -46,6 +54,14 @@ class Desk:
     def _env(self):
         return dict(self.rig.env, WAYLAND_DISPLAY=self.sway.display)
 
+    def read(self, name):
+        """A file in the program's home folder, which may be a virtual machine's; None: there is none."""
+        vm = getattr(self.process.popen, "vm", None)
+        path = self.process.home / name
+        if vm:
+            return vm.run(["cat", str(path)]).stdout
+        return path.read_text() if path.exists() else None
+
     def host_copies(self, text):
         """Another program of the host's puts text on the clipboard."""
         subprocess.run(["wl-copy", text], env=self._env(), check=True, timeout=lab.DEADLINE)
@@ -57,10 +73,12 @@ class Desk:
 class Stage:
     """The desks of one program's run. Attributes of the bridge's desk are the last one's."""
 
-    def __init__(self, desks, client, seconds=None, area=None):
-        """area: the part of the pictures that is compared, if the rest moves by itself."""
+    def __init__(self, desks, client, seconds=None, area=None, alike=3):
+        """area: the part of the pictures that is compared, if the rest moves by itself. alike: how often
+        the pictures have to be the same; 1 if a cursor blinks."""
         self.desks = desks
         self.area = area
+        self.alike = alike
         self.name = client.name
         self.seconds = seconds
         self.did = []
@@ -121,7 +139,7 @@ class Stage:
                 alike.clear()
             if good:
                 alike.append(pictures[-1])
-            return len(alike) >= 3
+            return len(alike) >= self.alike
         try:
             lab.wait_until(same, f"{self.name}, {what}: the same pictures", self.seconds)
         except AssertionError as error:
@@ -133,13 +151,13 @@ class Stage:
         if what not in self.did:
             self.did.append(what)
 
-    def show(self):
-        """For a program that never looks the same twice: it shows something, all over its window."""
+    def show(self, colors=8):
+        """For a program that never looks the same twice: it shows something in its window."""
         def painted(desk):
             rect = desk.node()["rect"]
             image = pixels.image(desk.sway.screenshot()).crop(
                 (rect["x"], rect["y"], rect["x"] + rect["width"], rect["y"] + rect["height"]))
-            return len(image.getcolors(1 << 20) or range(99)) > 8
+            return len(image.getcolors(1 << 20) or range(99)) > colors
         self.wait(painted, "something to see")
 
     def resize(self, width, height, look=True):
@@ -156,11 +174,13 @@ class Stage:
                 self.look("resized")
         self.did.append("resized")
 
-    def fullscreen(self, key=None):
+    def fullscreen(self, *keys):
         """By the program's own key, if it has one, and back."""
         for mode in (1, 0):
-            if key:
-                self.each(lambda desk: desk.hand.keys(key))
+            if keys:
+                # It has to have seen what it is before it can change that.
+                self.each(lambda desk: desk.hand.wait_still())
+                self.each(lambda desk: desk.hand.keys(*keys))
             else:
                 self.each(lambda desk, mode=mode: desk.sway.run(
                     "fullscreen " + ("enable" if mode else "disable")))
@@ -175,11 +195,8 @@ class Stage:
 
     def file(self, name, text):
         """Text that the program wrote."""
-        def written(desk):
-            path = desk.process.home / name
-            return path.exists() and path.read_text() == text
-        self.wait(written, lambda: f"{text!r} in {name}; it is "
-                                   f"{(self.desk.process.home / name).read_text()!r}")
+        self.wait(lambda desk: desk.read(name) == text,
+                  lambda: f"{text!r} in {name}; it is {self.desk.read(name)!r}")
 
     def close(self, status=0):
         """As by the window's button; the program ends in order."""

@@ -173,7 +173,7 @@ def test_featherpad(pair):
     def prepare(home):
         (home / "text.txt").write_text("A line.\n")
     on = stage.Stage(pair, Client("featherpad", ["featherpad", "--standalone", "@HOME@/text.txt"],
-                                  env={"QT_QPA_PLATFORM": "wayland"}, prepare=prepare))
+                                  env={"QT_QPA_PLATFORM": "wayland"}, prepare=prepare), alike=1)
     on.window("featherpad", "text.txt")
     on.look("shown")
     on.each(lambda desk: desk.hand.type("Typed. "))
@@ -273,7 +273,7 @@ choice.onchange = () => say("chosen " + choice.value);
 from.ondragstart = (event) => { event.dataTransfer.setData("text/plain", "cargo"); say("dragging") };
 to.ondragover = (event) => { event.preventDefault(); say("over") };
 to.ondrop = (event) => { event.preventDefault(); say("dropped " + event.dataTransfer.getData("text")) };
-onresize = () => say("size " + innerWidth + " " + screen.width + (innerHeight === screen.height ? " full" : ""));
+onresize = () => say("size " + innerWidth + " " + screen.width);
 onwheel = () => say("wheel");
 onload = () => say("loaded");
 // Asked with F2: the window has its size then. First where the pointer is.
@@ -359,4 +359,134 @@ def test_browser(bridged, name):
     on.fullscreen(hand.F11)
     on.resize(700, 500, look=False)
     on.title("size 1024 1024")
+    on.close()
+
+
+# X11 programs: behind the bridge only, as our sway has no Xwayland
+
+def x11(bridged, name, argv, prepare=None, **env):
+    client = Client(name, argv, env=dict(SOFTWARE, DISPLAY=bridged[0].x11(), **env),
+                    prepare=prepare)
+    return stage.Stage(bridged, client)
+
+
+def test_xterm(bridged):
+    on = x11(bridged, "xterm", ["xterm", "-T", "Terminal", "-e", "cat > typed"])
+    on.window("XTerm", "Terminal")
+    on.look("shown")
+    person = on.desk.hand
+    person.type("Hello, xterm (1 + 1)!\n")
+    on.file("typed", "Hello, xterm (1 + 1)!\n")
+    on.look("typed")
+    person.click(12, 10)
+    person.click(12, 10)
+    on.host_gets("Hello", "--primary")
+    # What is selected is pasted by the middle button.
+    person.click(12, 10, hand.MIDDLE_BUTTON)
+    person.keys(hand.ENTER)
+    on.file("typed", "Hello, xterm (1 + 1)!\nHello\n")
+    on.resize(600, 400, look=False)
+    on.fullscreen()
+    on.close()
+
+
+def test_xclock(bridged):
+    on = x11(bridged, "xclock", ["xclock"])
+    on.window("XClock", "xclock")
+    on.show()
+    on.resize(400, 400, look=False)
+    on.close()
+
+
+def test_xeyes(bridged):
+    """They follow the pointer over the window."""
+    on = x11(bridged, "xeyes", ["xeyes"])
+    on.window("XEyes", "xeyes")
+    on.show(colors=1)
+    on.desk.hand.move(100, 100)
+    on.look("shown")
+    on.desk.hand.move(900, 700)
+    on.look("pointed")
+    on.close()
+
+
+def test_glxgears(bridged):
+    on = x11(bridged, "glxgears", ["glxgears"])
+    on.window(None, "glxgears")
+    on.show()
+    on.resize(400, 300, look=False)
+    on.show()
+    # It knows no way to be told, so its connection is cut.
+    on.close(status=1)
+
+
+def test_gtk3_x11(bridged):
+    client, title, choice = FACTORIES["gtk3-widget-factory"]
+    on = x11(bridged, "gtk3-x11", client.argv, gtk3_settings, GDK_BACKEND="x11")
+    on.area = (0, 0, 270, 768)
+    on.window("Gtk3-widget-factory", title)
+    on.look("shown")
+    desk, person = on.desk, on.desk.hand
+    person.click(190, 251)
+    person.keys(hand.CTRL, *hand.CODES["a"])
+    person.type("Some text")
+    person.keys(hand.CTRL, *hand.CODES["a"])
+    on.look("typed")
+    person.keys(hand.CTRL, *hand.CODES["c"])
+    on.host_gets("Some text")
+    desk.host_copies("from the host: Grüße")
+    person.keys(hand.CTRL, *hand.CODES["v"])
+    on.look("pasted")
+    person.keys(hand.CTRL, *hand.CODES["a"])
+    person.keys(hand.CTRL, *hand.CODES["x"])
+    on.host_gets("from the host: Grüße")
+    on.look("cut")
+    # A menu, which no window manager has a hand in.
+    person.click(*choice)
+    on.look("menu")
+    person.keys(hand.DOWN)
+    person.keys(hand.ENTER)
+    on.look("chosen")
+    on.resize(1000, 700, look=False)
+    on.fullscreen()
+    on.close()
+
+
+TK = """
+import tkinter
+root = tkinter.Tk(className="Matrix")
+root.title("ready")
+text = tkinter.StringVar()
+text.trace_add("write", lambda *_: root.title("typed " + text.get()))
+entry = tkinter.Entry(root, textvariable=text, insertofftime=0)
+entry.pack()
+entry.focus_set()
+bar, menu = tkinter.Menu(root), tkinter.Menu(root, tearoff=0)
+for name in "First", "Second":
+    menu.add_command(label=name, command=lambda name=name: root.title("chosen " + name))
+bar.add_cascade(label="Menu", menu=menu)
+root.config(menu=bar)
+root.mainloop()
+"""
+
+
+def test_tk(bridged):
+    on = x11(bridged, "tk", ["python3", "-c", TK])
+    on.window("Matrix", "ready")
+    on.look("shown")
+    desk, person = on.desk, on.desk.hand
+    person.type("Some text: (1 + 1)!")
+    on.title("typed Some text: (1 + 1)!")
+    person.keys(hand.CTRL, *hand.CODES["/"])
+    person.keys(hand.CTRL, *hand.CODES["c"])
+    on.host_gets("Some text: (1 + 1)!")
+    desk.host_copies("from the host: Grüße")
+    person.keys(hand.CTRL, *hand.CODES["v"])
+    on.title("from the host: Grüße")
+    person.click(20, 12)
+    person.wait_still()
+    person.keys(hand.DOWN)
+    person.keys(hand.ENTER)
+    on.title("chosen Second")
+    on.resize(400, 300, look=False)
     on.close()
