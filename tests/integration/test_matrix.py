@@ -270,18 +270,27 @@ text.oninput = () => say("typed " + text.value);
 text.onpaste = (event) => say("pasted " + event.clipboardData.getData("text"));
 button.onclick = () => say("clicked");
 choice.onchange = () => say("chosen " + choice.value);
-from.ondragstart = (event) => { event.dataTransfer.setData("text/plain", "cargo"); say("dragging") };
+from.ondragstart = (event) => event.dataTransfer.setData("text/plain", "cargo");
 to.ondragover = (event) => { event.preventDefault(); say("over") };
-to.ondrop = (event) => { event.preventDefault(); say("dropped " + event.dataTransfer.getData("text")) };
+to.ondrop = (event) => {
+  event.preventDefault();
+  say("dropped " + event.dataTransfer.getData("text"));
+};
 onresize = () => say("size " + innerWidth + " " + screen.width);
 onwheel = () => say("wheel");
 onload = () => say("loaded");
 // Asked with F2: the window has its size then. First where the pointer is.
 let pointer = [0, 0];
 onmousemove = (event) => { pointer = [event.clientX, event.clientY] };
-onkeydown = (event) => { if (event.key === "F2") say("at " + pointer + " " + [text, button, choice, from, to].map((one) => {
+const middle = (one) => {
   const box = one.getBoundingClientRect();
-  return Math.round(box.x + box.width / 2) + "," + Math.round(box.y + box.height / 2) }).join(" ")) };
+  return Math.round(box.x + box.width / 2) + "," + Math.round(box.y + box.height / 2);
+};
+onkeydown = (event) => {
+  if (event.key === "F2") {
+    say("at " + pointer + " " + [text, button, choice, from, to].map(middle).join(" "));
+  }
+};
 </script>"""
 
 
