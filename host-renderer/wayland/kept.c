@@ -298,6 +298,7 @@ static void leave_parent(struct hr_kept_surface *surface)
 	wl_list_remove(&surface->in_parent);
 	wl_list_init(&surface->in_parent);
 	surface->parent = NULL;
+	surface->subsurface = NULL;
 }
 
 static void content_clear(struct hr_notes *notes, struct hr_kept_surface *surface)

@@ -44,6 +44,7 @@ struct hr_kept_surface {
 	struct hr_kept *buffer, *next;	 /* shown, attached; references, may be NULL */
 	bool attached;			 /* next counts */
 	bool muted;			 /* its role is gone: it is not to be shown */
+	struct hr_kept *subsurface;	 /* of parent; else NULL */
 	struct hr_kept_surface *parent;	 /* of a subsurface; else NULL */
 	struct wl_list stack;		 /* in_parent of subsurfaces and own self: lowest first */
 	struct wl_list in_parent, self;	 /* on themselves where they are in no list */

@@ -23,6 +23,8 @@ static void note_attach(struct hr_kept_surface *surface, const struct br_object 
 static void note_commit(struct hr_notes *notes, struct hr_kept_surface *surface)
 {
 	struct hr_said *said, *tmp;
+	/* Without a buffer it is as before its first commit. */
+	bool unmaps = surface->attached && surface->next == NULL && surface->buffer != NULL;
 	wl_list_for_each_safe (said, tmp, &surface->pending, link) {
 		wl_list_remove(&said->link);
 		wl_list_init(&said->link);
@@ -37,7 +39,7 @@ static void note_commit(struct hr_notes *notes, struct hr_kept_surface *surface)
 		}
 	}
 	if (surface->xdg != NULL && surface->xdg->xdg->toplevel != NULL) {
-		surface->xdg->xdg->committed = true;
+		surface->xdg->xdg->committed = !unmaps;
 	}
 }
 
@@ -49,6 +51,7 @@ static void note_subsurface(struct hr_kept *kept, const struct br_msg *msg)
 		return;
 	}
 	child->parent = parent->content;
+	child->subsurface = kept;
 	wl_list_insert(child->parent->stack.prev, &child->in_parent);
 }
 

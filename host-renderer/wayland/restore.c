@@ -354,21 +354,13 @@ void hr_restore_describe(struct hr_restore *restore, const struct hr_kept *descr
 	restore->notes.saying = saying;
 }
 
-static void stack(struct hr_restore *restore, const struct hr_kept_surface *below,
-		  const struct hr_kept_surface *above, struct hr_kept_surface *child,
-		  uint16_t opcode)
+static void stack(struct hr_restore *restore, const struct hr_kept_surface *child, uint16_t opcode,
+		  const struct hr_kept_surface *sibling)
 {
-	const struct hr_kept_surface *sibling = below != NULL ? below : above;
-	struct hr_kept *kept;
-	/* The wl_subsurface is known by its surface. */
-	wl_list_for_each (kept, &restore->notes.kept, link) {
-		if (kept->iface == BR_IFACE_WL_SUBSURFACE && kept->surface == child->kept &&
-		    there(kept) != NULL && there(sibling->kept) != NULL) {
-			const union br_arg arg = {.object = sibling->kept->object};
-			(void)br_relay_send(restore->relay, BR_REQUEST, kept->object, opcode, &arg,
-					    NULL);
-			return;
-		}
+	struct br_object *subsurface = there(child->subsurface);
+	const union br_arg arg = {.object = there(sibling->kept)};
+	if (subsurface != NULL && arg.object != NULL) {
+		(void)br_relay_send(restore->relay, BR_REQUEST, subsurface, opcode, &arg, NULL);
 	}
 }
 
@@ -379,13 +371,13 @@ static void order(struct hr_restore *restore, struct hr_kept_surface *parent)
 	struct wl_list *link;
 	for (link = parent->self.next; link != &parent->stack; link = link->next) {
 		struct hr_kept_surface *child = wl_container_of(link, child, in_parent);
-		stack(restore, last, NULL, child, BR_REQ_WL_SUBSURFACE_PLACE_ABOVE);
+		stack(restore, child, BR_REQ_WL_SUBSURFACE_PLACE_ABOVE, last);
 		last = child;
 	}
 	last = parent;
 	for (link = parent->self.prev; link != &parent->stack; link = link->prev) {
 		struct hr_kept_surface *child = wl_container_of(link, child, in_parent);
-		stack(restore, NULL, last, child, BR_REQ_WL_SUBSURFACE_PLACE_BELOW);
+		stack(restore, child, BR_REQ_WL_SUBSURFACE_PLACE_BELOW, last);
 		last = child;
 	}
 }

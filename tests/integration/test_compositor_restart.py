@@ -119,15 +119,14 @@ def test_terminal(rig):
         device.ask("keyboard us", "ok")
         lab.wait_until(lambda: focused(sway), "foot to have the focus")
         lab.wait_until(typed.exists, "the shell")
-        before = typed.read_text()
+        before = len(typed.read_text())
 
         def arrives():
-            """Nothing tells when foot listens to the new keyboard."""
+            """Nothing tells when foot listens to the new keyboard: the first keys may be lost."""
             for key in (30, 48, 28):  # a, b, Enter
                 device.ask(f"key {key}", "ok")
-            return typed.read_text() != before
+            return "ab" in typed.read_text()[before:].splitlines()
         lab.wait_until(arrives, "what was typed")
-        assert typed.read_text().removeprefix(before).endswith("ab\n")
     assert process.running()
 
 

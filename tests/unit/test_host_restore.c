@@ -450,6 +450,29 @@ TEST(what_the_program_waits_for_comes)
 	tear_down(&f);
 }
 
+/* It has to be configured when it is shown again: so not before. */
+TEST(a_window_that_was_taken_away_stays_away)
+{
+	struct fixture f;
+	show_window(&f);
+	ASK(&f, SURFACE, BR_REQ_WL_SURFACE_ATTACH, 0, 0, 0);
+	ASK(&f, SURFACE, BR_REQ_WL_SURFACE_COMMIT);
+	replace(&f);
+	announce_globals(&f, id_of("wl_registry"), 101, true);
+	answer_sync(&f);
+	while (strcmp(next(&f, true), "wl_display.sync") != 0) {
+		CHECK(strcmp(server.name, "wl_surface.commit") != 0);
+	}
+	answer_sync(&f);
+	ASK(&f, SURFACE, BR_REQ_WL_SURFACE_COMMIT);
+	expect(&f, "wl_surface.commit");
+	TELL(&f, id_of("xdg_surface"), BR_EVT_XDG_SURFACE_CONFIGURE, 4);
+	run_loop(&f);
+	ASK(&f, XDG_SURFACE, BR_REQ_XDG_SURFACE_ACK_CONFIGURE, 4);
+	expect(&f, "xdg_surface.ack_configure");
+	tear_down(&f);
+}
+
 TEST(a_buffer_that_is_not_shown_is_released)
 {
 	struct fixture f;
