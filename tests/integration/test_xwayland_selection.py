@@ -22,6 +22,8 @@ BIG = random.Random(5).randbytes(16 << 20)
 BINARY = "application/x-big"
 UTF8 = "text/plain;charset=utf-8"
 KINDS = ["clipboard", "primary"]
+# Pipes are handed on as fds, or their bytes are streamed as in a virtual machine.
+VARIANTS = {"default": [], "streamed": ["--extensions", "push,pipe-credit"]}
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -29,12 +31,12 @@ pytestmark = pytest.mark.timeout(240)
 class Desk:
     """A compositor with input, and a window of each kind on it."""
 
-    def __init__(self, rig):
+    def __init__(self, rig, guest_args=()):
         self.rig = rig
         self.sway = rig.sway(size=SIZE)
         self.input = rig.virtual_input(self.sway.display)
         self.input.ask("keyboard us", "ok")
-        self.bridge = rig.bridge(self.sway)
+        self.bridge = rig.bridge(self.sway, guest_args=guest_args)
         name = self.bridge.guest.expect_error(r"X11 programs: display (:\d+)")
         self.x_env = dict(rig.env, DISPLAY=name[1])
         self.x_env.pop("WAYLAND_DISPLAY", None)
@@ -129,11 +131,11 @@ class Desk:
         lab.wait_until(arrived, f"the pointer over {title}")
 
 
-@pytest.fixture(scope="module")
-def desk():
+@pytest.fixture(scope="module", params=VARIANTS)
+def desk(request):
     rig = lab.Rig(tempfile.mkdtemp(prefix="cw-"))
     try:
-        yield Desk(rig)
+        yield Desk(rig, VARIANTS[request.param])
     finally:
         rig.finish()
 
