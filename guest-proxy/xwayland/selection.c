@@ -287,13 +287,29 @@ static void handle_owner(struct xw_selections *all,
 
 /* --- what others have for X programs --- */
 
+/* The same is announced again with each focus: who asks for it just then is not to be refused. */
+static void inherit_atoms(struct xw_offer *offer, const struct xw_offer *old)
+{
+	for (unsigned i = 0; i < offer->mimes.count; i++) {
+		struct xw_mime *mime = &offer->mimes.list[i];
+		const struct xw_mime *known = xw_mimes_find(&old->mimes, mime->name);
+		if (known != NULL && mime->atom == XCB_NONE) {
+			mime->atom = known->atom;
+		}
+	}
+}
+
 void xw_selection_own(struct xw_selection *selection, struct xw_offer *offer)
 {
 	const struct xw_wm *wm = selection->all->wm;
+	if (offer != NULL && selection->offer != NULL) {
+		inherit_atoms(offer, selection->offer);
+	}
 	if (selection->offer != offer) {
 		xw_offer_destroy(selection->offer);
 	}
 	selection->offer = offer;
+	selection->n_offers++;
 	if (offer != NULL) {
 		xw_offer_intern(offer);
 		xcb_set_selection_owner(wm->conn, selection->window, selection->atom,
@@ -377,8 +393,8 @@ static const struct xw_mime *find_mime(const struct xw_selection *selection, xcb
 	return NULL;
 }
 
-static void answer_data(struct xw_selection *selection,
-			const xcb_selection_request_event_t *request)
+void xw_selection_answer(struct xw_selection *selection,
+			 const xcb_selection_request_event_t *request)
 {
 	xcb_atom_t type;
 	const struct xw_mime *mime = find_mime(selection, request->target, &type);
@@ -387,7 +403,7 @@ static void answer_data(struct xw_selection *selection,
 		xw_selection_notify(selection->all, request, XCB_NONE);
 		return;
 	}
-	xw_send_start_take(selection->all, request, type, type == XCB_ATOM_STRING, &fd);
+	xw_send_start_take(selection, request, type, type == XCB_ATOM_STRING, &fd);
 }
 
 static void handle_request(struct xw_selections *all, const xcb_selection_request_event_t *event)
@@ -410,7 +426,7 @@ static void handle_request(struct xw_selections *all, const xcb_selection_reques
 	} else if (request.target == atoms[XW_ATOM_TIMESTAMP]) {
 		answer_timestamp(selection, &request);
 	} else {
-		answer_data(selection, &request);
+		xw_selection_answer(selection, &request);
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "atoms.h"
 #include "fd.h"
 #include "log.h"
+#include "relay.h"
 #include "selection_private.h"
 #include "text.h"
 #include "wm.h"
@@ -23,7 +24,11 @@ struct xw_send {
 	struct wl_list link; /* xw_selections.sends */
 	struct wl_list turn; /* xw_selections.turns; points to itself: does not wait for its turn */
 	struct xw_selections *all;
+	struct xw_selection *selection;
+	uint32_t offer; /* which of those that it has had; see xw_selection.n_offers */
 	xcb_selection_request_event_t request;
+	struct br_object *checking; /* a wl_callback: was there another offer? NULL: not asked */
+	bool checked;
 	xcb_atom_t type; /* of the property */
 	bool latin1;
 	int fd;				/* owned; -1: its end was read */
@@ -65,6 +70,9 @@ static void send_free(struct xw_send *send)
 	if (send->writing) {
 		all->writing = false;
 		xw_reply_drop(&all->wm->replies, send);
+	}
+	if (send->checking != NULL) {
+		send->checking->data = NULL;
 	}
 	if (send->source != NULL) {
 		wl_event_source_remove(send->source);
@@ -248,6 +256,54 @@ static bool fill(struct xw_send *send)
 	return true;
 }
 
+/* The compositor makes an offer void when it announces the next, even the same once more, as with the focus.
+ * Whoever asked the last one just then has got nothing. */
+static void handle_checked(struct br_relay *relay, struct br_object *object, struct br_msg *msg)
+{
+	struct xw_send *send = object->data;
+	(void)relay;
+	(void)msg;
+	object->data = NULL;
+	if (send == NULL) {
+		return;
+	}
+	struct xw_selections *all = send->all;
+	struct xw_selection *selection = send->selection;
+	const xcb_selection_request_event_t request = send->request;
+	send->checking = NULL;
+	send->checked = true;
+	if (selection->offer != NULL && selection->n_offers != send->offer) {
+		send_free(send);
+		xw_selection_answer(selection, &request);
+	} else {
+		step(send);
+	}
+	next_turn(all);
+	xcb_flush(all->wm->conn);
+}
+
+static void handle_checking_gone(struct br_relay *relay, struct br_object *object)
+{
+	struct xw_send *send = object->data;
+	(void)relay;
+	object->data = NULL;
+	if (send != NULL) {
+		send->checking = NULL;
+	}
+}
+
+/* Nothing at all came. Returns false if that is what there is. */
+static bool check(struct xw_send *send)
+{
+	if (send->checking == NULL && !send->checked && send->selection->kind != XW_DND) {
+		send->checking = xw_devices_sync(send->all, handle_checked, send);
+		if (send->checking != NULL) {
+			send->checking->destroy = handle_checking_gone;
+		}
+	}
+	return send->checking != NULL;
+}
+
 /* Do what there is to do. May free the transfer. */
 static void step(struct xw_send *send)
 {
@@ -260,6 +316,9 @@ static void step(struct xw_send *send)
 	}
 	bool full = send->filled == sizeof(send->buffer);
 	bool ended = send->fd < 0;
+	if (ended && send->filled == 0 && !send->incr && check(send)) {
+		return;
+	}
 	/* Until the requestor knows that there are chunks, only the whole will do. */
 	bool can_write = send->incr ? send->wanted && (send->ready > 0 || ended) : ended;
 	bool waits = !ended && !full && !can_write;
@@ -290,9 +349,11 @@ static void replace(struct xw_selections *all, const xcb_selection_request_event
 	}
 }
 
-void xw_send_start_take(struct xw_selections *all, const xcb_selection_request_event_t *request,
-			xcb_atom_t type, bool latin1, int *fd)
+void xw_send_start_take(struct xw_selection *selection,
+			const xcb_selection_request_event_t *request, xcb_atom_t type, bool latin1,
+			int *fd)
 {
+	struct xw_selections *all = selection->all;
 	replace(all, request);
 	struct xw_send *send =
 		all->n_transfers < BR_LIMIT_X_TRANSFERS ? malloc(sizeof(*send)) : NULL;
@@ -312,6 +373,8 @@ void xw_send_start_take(struct xw_selections *all, const xcb_selection_request_e
 	/* Not the buffer: it is filled before it is looked at. */
 	memset(send, 0, offsetof(struct xw_send, buffer));
 	send->all = all;
+	send->selection = selection;
+	send->offer = selection->n_offers;
 	send->request = *request;
 	send->type = type;
 	send->latin1 = latin1;

@@ -131,6 +131,10 @@ void xw_selection_ask(struct xw_selection *selection);
 /** Ask what targets are called. The answer becomes a source, or that of a drag. */
 void xw_selection_name(struct xw_selection *selection, const xcb_atom_t *atoms, unsigned count);
 
+/** Give a requestor the data that it asks for. */
+void xw_selection_answer(struct xw_selection *selection,
+			 const xcb_selection_request_event_t *request);
+
 /** Tell a requestor the outcome. property: XCB_NONE if it gets nothing. */
 void xw_selection_notify(struct xw_selections *all, const xcb_selection_request_event_t *request,
 			 xcb_atom_t property);
@@ -142,6 +146,13 @@ int xw_devices_init(struct xw_selections *all);
 
 /** Let go of all objects. The relay may be gone: then they are as well. */
 void xw_devices_finish(struct xw_selections *all);
+
+/** Have event called when the compositor has answered all that was asked before. Returns the wl_callback, whose
+ * data is as given, and whose destroy is the caller's to set; NULL: never. */
+struct br_object *xw_devices_sync(struct xw_selections *all,
+				  void (*event)(struct br_relay *relay, struct br_object *object,
+						struct br_msg *msg),
+				  void *data);
 
 /** Give the compositor an X program's selection, replacing the last one. mimes: emptied. */
 void xw_source_set(struct xw_selection *selection, struct xw_mimes *mimes);
@@ -169,8 +180,9 @@ int xw_offer_receive(struct xw_offer *offer, const char *mime);
 
 /** Give an X program the data behind a read end (taken in any case) as it has requested. latin1: turn it
  * into that. The requestor is told in any case. */
-void xw_send_start_take(struct xw_selections *all, const xcb_selection_request_event_t *request,
-			xcb_atom_t type, bool latin1, int *fd);
+void xw_send_start_take(struct xw_selection *selection,
+			const xcb_selection_request_event_t *request, xcb_atom_t type, bool latin1,
+			int *fd);
 
 /** Look at events that transfers wait for. */
 void xw_sends_handle_property(struct xw_selections *all, const xcb_property_notify_event_t *event);

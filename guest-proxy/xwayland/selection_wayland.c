@@ -344,21 +344,22 @@ static void handle_seen_gone(struct br_relay *relay, struct br_object *object)
 	}
 }
 
-/* As br_relay_sync(), but for one that may be gone before the answer. */
-static void wait_seen(struct xw_selection *selection)
+/* As br_relay_sync(), but for those who may be gone before the answer. */
+struct br_object *xw_devices_sync(struct xw_selections *all,
+				  void (*event)(struct br_relay *relay, struct br_object *object,
+						struct br_msg *msg),
+				  void *data)
 {
-	struct br_relay *relay = relay_of(selection->all);
+	struct br_relay *relay = relay_of(all);
 	struct br_object *callback = br_relay_create_server_object(relay, BR_IFACE_WL_CALLBACK, 1);
 	if (callback == NULL) {
-		return;
+		return NULL;
 	}
-	callback->data = selection;
-	callback->event = handle_seen;
-	callback->destroy = handle_seen_gone;
+	callback->data = data;
+	callback->event = event;
 	const union br_arg arg = {.object = callback};
-	selection->seen = callback;
-	(void)request(selection->all, br_relay_client_object(relay, 1), BR_REQ_WL_DISPLAY_SYNC,
-		      &arg);
+	int ret = request(all, br_relay_client_object(relay, 1), BR_REQ_WL_DISPLAY_SYNC, &arg);
+	return ret == 0 ? callback : NULL;
 }
 
 void xw_source_set(struct xw_selection *selection, struct xw_mimes *mimes)
@@ -375,7 +376,10 @@ void xw_source_set(struct xw_selection *selection, struct xw_mimes *mimes)
 		if (selection->seen != NULL) {
 			selection->seen->data = NULL;
 		}
-		wait_seen(selection);
+		selection->seen = xw_devices_sync(all, handle_seen, selection);
+		if (selection->seen != NULL) {
+			selection->seen->destroy = handle_seen_gone;
+		}
 	}
 	xw_source_destroy(old);
 }

@@ -207,8 +207,10 @@ def test_requestors_that_stall_and_die(desk):
     assert desk.x_pastes("clipboard", BINARY) == BIG
     if not lab.sanitized():
         assert lab.counts(guest)[1] - before[1] < 8 * 1024
+    desk.host.mark()
     victim.popen.send_signal(signal.SIGKILL)
     victim.wait()
+    desk.host.expect(rf"resized {SIZE[0] // 2} {SIZE[1]}")
     # The one that stalls gives up and asks once more.
     desk.x.ask(f"request CLIPBOARD {BINARY}", "received CLIPBOARD .*", 60)
     desk.x.at -= 1
@@ -229,6 +231,8 @@ def test_drag_to_x(desk):
     desk.point_at("x11", 0.3, 0.5)
     desk.x.expect("xdnd-enter text/uri-list")
     desk.point_at("x11", 0.5, 0.5)
+    # It has been its own target before.
+    desk.host.expect("dnd-leave")
     desk.host.expect("drag-target text/uri-list")
     desk.host.expect("drag-action 1")
     desk.input.ask("release", "ok")

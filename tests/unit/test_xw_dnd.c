@@ -72,21 +72,50 @@ static void drag_event(uint16_t opcode)
 	pass(&w);
 }
 
-static void set_up_drag(uint32_t version)
+#define WL_POINTER 6u /* Xwayland's ids */
+#define WL_SURFACE 4u
+
+static void client_request(const uint32_t *words, unsigned count)
+{
+	uint32_t copy[16];
+	memcpy(copy, words, count * 4);
+	copy[1] |= count * 4 << 16;
+	CHECK_INT(br_stream_write(br_relay_input(rig.wm.relay, BR_REQUEST), copy, count * 4), 0);
+	CHECK_INT(br_relay_dispatch(rig.wm.relay, BR_REQUEST), 0);
+}
+
+/* Xwayland with a surface and a pointer. */
+static void set_up_xwayland(void)
 {
 	set_up();
-	/* Any object of that kind does. */
-	struct br_object *surface =
-		br_relay_create_server_object(rig.wm.relay, BR_IFACE_WL_SURFACE, 1);
-	struct br_object *compositor =
-		br_relay_create_server_object(rig.wm.relay, BR_IFACE_WL_COMPOSITOR, 1);
-	const union br_arg arg = {.object = surface};
-	CHECK_INT(br_relay_send(rig.wm.relay, BR_REQUEST, compositor,
-				BR_REQ_WL_COMPOSITOR_CREATE_SURFACE, &arg, NULL),
-		  0);
+	const uint32_t registry[] = {1, BR_REQ_WL_DISPLAY_GET_REGISTRY, 2};
+	client_request(registry, 3);
+	uint32_t bind[16] = {2, BR_REQ_WL_REGISTRY_BIND, 20, 14};
+	memcpy(&bind[4], "wl_compositor", 14);
+	bind[8] = 4;
+	bind[9] = 3;
+	client_request(bind, 10);
+	const uint32_t surface[] = {3, BR_REQ_WL_COMPOSITOR_CREATE_SURFACE, WL_SURFACE};
+	client_request(surface, 3);
+	uint32_t seat[16] = {2, BR_REQ_WL_REGISTRY_BIND, 1, 8};
+	memcpy(&seat[4], "wl_seat", 8);
+	seat[6] = 7;
+	seat[7] = 5;
+	client_request(seat, 8);
+	const uint32_t pointer[] = {5, BR_REQ_WL_SEAT_GET_POINTER, WL_POINTER};
+	client_request(pointer, 3);
+	(void)take(BR_REQ_WL_DISPLAY_GET_REGISTRY);
+	(void)take(BR_REQ_WL_REGISTRY_BIND);
 	(void)take(BR_REQ_WL_COMPOSITOR_CREATE_SURFACE);
 	rig.surface = rig.words[2];
-	br_relay_forget(rig.wm.relay, compositor);
+	(void)take(BR_REQ_WL_REGISTRY_BIND);
+	(void)take(BR_REQ_WL_SEAT_GET_POINTER);
+	check_quiet();
+}
+
+static void set_up_drag(uint32_t version)
+{
+	set_up_xwayland();
 	if (version > 0) {
 		fake_property_set(X_PROGRAM, rig.wm.atoms[XW_ATOM_XDND_AWARE], XCB_ATOM_ATOM, 32,
 				  &version, 4);
@@ -207,45 +236,9 @@ TEST(a_drop_that_is_never_finished)
 
 /* --- drags of X programs --- */
 
-#define WL_POINTER 6u /* Xwayland's ids */
-#define WL_SURFACE 4u
-
-static void client_request(const uint32_t *words, unsigned count)
-{
-	uint32_t copy[16];
-	memcpy(copy, words, count * 4);
-	copy[1] |= count * 4 << 16;
-	CHECK_INT(br_stream_write(br_relay_input(rig.wm.relay, BR_REQUEST), copy, count * 4), 0);
-	CHECK_INT(br_relay_dispatch(rig.wm.relay, BR_REQUEST), 0);
-}
-
-/* Xwayland with a surface and a pointer. */
 static void set_up_pointer(void)
 {
-	set_up();
-	const uint32_t registry[] = {1, BR_REQ_WL_DISPLAY_GET_REGISTRY, 2};
-	client_request(registry, 3);
-	uint32_t bind[16] = {2, BR_REQ_WL_REGISTRY_BIND, 20, 14};
-	memcpy(&bind[4], "wl_compositor", 14);
-	bind[8] = 4;
-	bind[9] = 3;
-	client_request(bind, 10);
-	const uint32_t surface[] = {3, BR_REQ_WL_COMPOSITOR_CREATE_SURFACE, WL_SURFACE};
-	client_request(surface, 3);
-	uint32_t seat[16] = {2, BR_REQ_WL_REGISTRY_BIND, 1, 8};
-	memcpy(&seat[4], "wl_seat", 8);
-	seat[6] = 7;
-	seat[7] = 5;
-	client_request(seat, 8);
-	const uint32_t pointer[] = {5, BR_REQ_WL_SEAT_GET_POINTER, WL_POINTER};
-	client_request(pointer, 3);
-	(void)take(BR_REQ_WL_DISPLAY_GET_REGISTRY);
-	(void)take(BR_REQ_WL_REGISTRY_BIND);
-	(void)take(BR_REQ_WL_COMPOSITOR_CREATE_SURFACE);
-	rig.surface = rig.words[2];
-	(void)take(BR_REQ_WL_REGISTRY_BIND);
-	(void)take(BR_REQ_WL_SEAT_GET_POINTER);
-	check_quiet();
+	set_up_xwayland();
 	struct br_object *object = br_relay_client_object(rig.wm.relay, WL_POINTER);
 	xw_dnd_pointer_enter(&rig.wm, object, br_relay_client_object(rig.wm.relay, WL_SURFACE));
 	xw_dnd_pointer_button(&rig.wm, 33, 0x110, true);

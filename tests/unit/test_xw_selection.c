@@ -118,6 +118,53 @@ TEST(text_of_the_primary_selection)
 	tear_down();
 }
 
+TEST(an_offer_that_was_void)
+{
+	set_up();
+	offer_text(XW_CLIPBOARD);
+	x_request(XW_CLIPBOARD, X_PROGRAM, fake_atom("image/png"), 501);
+	int fd = take_receive(XW_CLIPBOARD, "image/png");
+	br_fd_clear(&fd);
+	turn();
+	CHECK_INT(take(BR_REQ_WL_DISPLAY_SYNC), 1);
+	uint32_t callback = rig.words[2];
+	offer_selection(XW_CLIPBOARD, OFFER + 1, text_mimes);
+	x_anything();
+	CHECK_INT(take(BR_REQ_WL_DATA_OFFER_DESTROY), OFFER);
+	CHECK_INT(fake_x.n_events, 0);
+	struct wire done = begin(callback, BR_EVT_WL_CALLBACK_DONE);
+	put(&done, 0);
+	pass(&done);
+	CHECK_INT(take(BR_REQ_WL_DATA_OFFER_RECEIVE), OFFER + 1);
+	br_fd_clear(&rig.fd);
+	/* This one is empty. */
+	turn();
+	CHECK_INT(take(BR_REQ_WL_DISPLAY_SYNC), 1);
+	done = begin(rig.words[2], BR_EVT_WL_CALLBACK_DONE);
+	put(&done, 0);
+	pass(&done);
+	expect_notify(X_PROGRAM, 501);
+	CHECK_INT(fake_property(X_PROGRAM, 501)->bytes, 0);
+	x_anything();
+	CHECK_INT(rig.all->n_transfers, 0);
+	tear_down();
+}
+
+TEST(the_same_again)
+{
+	set_up();
+	offer_text(XW_CLIPBOARD);
+	x_anything();
+	/* What its targets are called need not be asked again. */
+	offer_selection(XW_CLIPBOARD, OFFER + 1, text_mimes);
+	CHECK_INT(take(BR_REQ_WL_DATA_OFFER_DESTROY), OFFER);
+	fake_x.silent = true;
+	x_request(XW_CLIPBOARD, X_PROGRAM, fake_atom("image/png"), 501);
+	CHECK_INT(take(BR_REQ_WL_DATA_OFFER_RECEIVE), OFFER + 1);
+	fake_x.silent = false;
+	tear_down();
+}
+
 TEST(what_is_not_there_is_refused)
 {
 	set_up();
