@@ -21,6 +21,12 @@
 	X(NET_SUPPORTING_WM_CHECK, "_NET_SUPPORTING_WM_CHECK")                                     \
 	X(NET_ACTIVE_WINDOW, "_NET_ACTIVE_WINDOW")                                                 \
 	X(NET_CLIENT_LIST, "_NET_CLIENT_LIST")                                                     \
+	X(NET_CLIENT_LIST_STACKING, "_NET_CLIENT_LIST_STACKING")                                   \
+	X(NET_NUMBER_OF_DESKTOPS, "_NET_NUMBER_OF_DESKTOPS")                                       \
+	X(NET_CURRENT_DESKTOP, "_NET_CURRENT_DESKTOP")                                             \
+	X(NET_CLOSE_WINDOW, "_NET_CLOSE_WINDOW")                                                   \
+	X(NET_REQUEST_FRAME_EXTENTS, "_NET_REQUEST_FRAME_EXTENTS")                                 \
+	X(NET_FRAME_EXTENTS, "_NET_FRAME_EXTENTS")                                                 \
 	X(NET_WM_NAME, "_NET_WM_NAME")                                                             \
 	X(NET_WM_STATE, "_NET_WM_STATE")                                                           \
 	X(NET_WM_STATE_FULLSCREEN, "_NET_WM_STATE_FULLSCREEN")                                     \
@@ -46,6 +52,7 @@
 	X(NET_WM_WINDOW_TYPE_NOTIFICATION, "_NET_WM_WINDOW_TYPE_NOTIFICATION")                     \
 	X(NET_WM_WINDOW_TYPE_COMBO, "_NET_WM_WINDOW_TYPE_COMBO")                                   \
 	X(NET_WM_WINDOW_TYPE_DND, "_NET_WM_WINDOW_TYPE_DND")                                       \
+	X(COMPOUND_TEXT, "COMPOUND_TEXT")                                                          \
 	X(UTF8_STRING, "UTF8_STRING")                                                              \
 	X(CLIPBOARD, "CLIPBOARD")                                                                  \
 	X(TARGETS, "TARGETS")                                                                      \

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <xcb/xcb_icccm.h>
 
+#include "attention.h"
+#include "compound.h"
 #include "limits.h"
 #include "text.h"
 #include "window.h"
@@ -33,6 +35,8 @@ static char *text_of(const struct xw_wm *wm, const xcb_get_property_reply_t *rep
 	}
 	if (reply->type == wm->atoms[XW_ATOM_UTF8_STRING]) {
 		memcpy(text, bytes, len);
+	} else if (reply->type == wm->atoms[XW_ATOM_COMPOUND_TEXT]) {
+		len = xw_compound_to_utf8(bytes, len, (uint8_t *)text);
 	} else {
 		len = xw_latin1_to_utf8(bytes, len, (uint8_t *)text);
 	}
@@ -40,26 +44,16 @@ static char *text_of(const struct xw_wm *wm, const xcb_get_property_reply_t *rep
 	return text;
 }
 
-static void set_title(struct xw_props *props, char *title)
-{
-	free(props->title);
-	props->title = title;
-}
-
 static void read_net_name(struct xw_window *window, const xcb_get_property_reply_t *reply)
 {
-	char *text = text_of(window->wm, reply);
-	window->props.has_net_title = text != NULL;
-	if (text != NULL) {
-		set_title(&window->props, text);
-	}
+	free(window->props.net_name);
+	window->props.net_name = text_of(window->wm, reply);
 }
 
 static void read_name(struct xw_window *window, const xcb_get_property_reply_t *reply)
 {
-	if (!window->props.has_net_title) {
-		set_title(&window->props, text_of(window->wm, reply));
-	}
+	free(window->props.name);
+	window->props.name = text_of(window->wm, reply);
 }
 
 /* Two strings, each with its NUL: the instance and the class. Source: ICCCM 4.1.2.5. */
@@ -129,7 +123,11 @@ static void read_hints(struct xw_window *window, const xcb_get_property_reply_t 
 	if (hints.flags & XCB_ICCCM_WM_HINT_INPUT) {
 		window->props.wants_input = hints.input != 0;
 	}
+	bool was_urgent = window->props.urgent;
 	window->props.urgent = xcb_icccm_wm_hints_get_urgency(&hints) != 0;
+	if (window->props.urgent && !was_urgent) {
+		xw_attention_ask(window);
+	}
 	/* Counts when it is mapped. Source: ICCCM 4.1.2.4, initial_state. */
 	if (!window->mapped && hints.flags & XCB_ICCCM_WM_HINT_STATE) {
 		window->props.minimized = hints.initial_state == XCB_ICCCM_WM_STATE_ICONIC;
@@ -184,6 +182,12 @@ static void read_state(struct xw_window *window, const xcb_get_property_reply_t 
 	}
 }
 
+static void read_startup(struct xw_window *window, const xcb_get_property_reply_t *reply)
+{
+	free(window->props.startup_id);
+	window->props.startup_id = window->role == NULL ? text_of(window->wm, reply) : NULL;
+}
+
 static xcb_atom_t atom_of(const struct xw_wm *wm, uint32_t which);
 
 /* atom: of enum xw_atom; or, where it is predefined, its number, negative. */
@@ -196,6 +200,7 @@ static const struct {
 	{-XCB_ATOM_WM_HINTS, read_hints},	{-XCB_ATOM_WM_NORMAL_HINTS, read_sizes},
 	{XW_ATOM_WM_PROTOCOLS, read_protocols}, {XW_ATOM_NET_WM_WINDOW_TYPE, read_type},
 	{XW_ATOM_MOTIF_WM_HINTS, read_motif},	{XW_ATOM_NET_WM_STATE, read_state},
+	{XW_ATOM_NET_STARTUP_ID, read_startup},
 };
 #define N_READERS (sizeof(readers) / sizeof(readers[0]))
 
@@ -230,8 +235,9 @@ FINISH(6)
 FINISH(7)
 FINISH(8)
 FINISH(9)
-static const xw_reply_fn finishers[] = {finish_0, finish_1, finish_2, finish_3, finish_4,
-					finish_5, finish_6, finish_7, finish_8, finish_9};
+FINISH(10)
+static const xw_reply_fn finishers[] = {finish_0, finish_1, finish_2, finish_3, finish_4, finish_5,
+					finish_6, finish_7, finish_8, finish_9, finish_10};
 _Static_assert(sizeof(finishers) / sizeof(finishers[0]) == N_READERS, "one for each reader");
 
 static void ask(struct xw_window *window, uint32_t which)
@@ -251,8 +257,10 @@ void xw_props_init(struct xw_props *props)
 
 void xw_props_finish(struct xw_props *props)
 {
-	free(props->title);
+	free(props->net_name);
+	free(props->name);
 	free(props->app_id);
+	free(props->startup_id);
 	xw_props_init(props);
 }
 
@@ -271,6 +279,11 @@ void xw_props_changed(struct xw_window *window, xcb_atom_t name)
 			ask(window, which);
 		}
 	}
+}
+
+const char *xw_props_title(const struct xw_props *props)
+{
+	return props->net_name != NULL ? props->net_name : props->name;
 }
 
 bool xw_props_known(const struct xw_props *props)

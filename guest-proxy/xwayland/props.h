@@ -14,13 +14,13 @@ struct xw_window;
 
 /** As read so far; strings are owned and valid UTF-8. */
 struct xw_props {
-	uint32_t n_asked;   /* answers that are still to come */
-	bool asked;	    /* once */
-	char *title;	    /* NULL: none */
-	bool has_net_title; /* WM_NAME does not count */
-	char *app_id;	    /* WM_CLASS' class; NULL: none */
+	uint32_t n_asked;      /* answers that are still to come */
+	bool asked;	       /* once */
+	char *net_name, *name; /* NULL: none. The first counts more */
+	char *app_id;	       /* WM_CLASS' class; NULL: none */
 	xcb_window_t transient_for;
-	uint32_t type;					      /* enum xw_atom; 0: none said */
+	char *startup_id; /* of xdg-activation, until it is used; NULL: none */
+	uint32_t type;	  /* enum xw_atom; 0: none said */
 	int32_t min_width, min_height, max_width, max_height; /* pixels; 0: none */
 	bool takes_focus, deletes;			      /* WM_PROTOCOLS */
 	bool wants_input;				      /* WM_HINTS */
@@ -39,6 +39,9 @@ void xw_props_ask_all(struct xw_window *window);
 
 /** One has changed: ask for it. */
 void xw_props_changed(struct xw_window *window, xcb_atom_t name);
+
+/** The title. NULL: none. */
+const char *xw_props_title(const struct xw_props *props);
 
 /** Whether all that was asked for is there. */
 bool xw_props_known(const struct xw_props *props);

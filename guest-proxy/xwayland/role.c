@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attention.h"
 #include "br-tables.h"
+#include "focus.h"
+#include "frame.h"
 #include "relay.h"
 #include "window.h"
 #include "wm.h"
@@ -13,7 +16,15 @@
 /* Of xdg_wm_base: 3 has reposition. */
 #define BASE_VERSION 5
 /* Source: xdg_toplevel.state. */
-enum { STATE_MAXIMIZED = 1, STATE_FULLSCREEN = 2, STATE_ACTIVATED = 4 };
+enum {
+	STATE_MAXIMIZED = 1,
+	STATE_FULLSCREEN = 2,
+	STATE_ACTIVATED = 4,
+	STATE_TILED_LEFT = 5,
+	STATE_TILED_BOTTOM = 8
+};
+/* Source: xdg_toplevel.wm_capabilities. */
+enum { CAN_MINIMIZE = 4 };
 /* Source: xdg_positioner.anchor, .gravity. */
 enum { TOP_LEFT = 5, BOTTOM_RIGHT = 8 };
 
@@ -25,14 +36,19 @@ struct xw_role {
 	struct xw_role *parent;		    /* of a popup */
 	struct wl_list popups;		    /* xw_role.link, the newest first */
 	struct wl_list link;		    /* in the parent's popups; on itself without */
-	bool ready;
+	bool ready;			    /* the compositor has answered */
+	bool shown;			    /* a buffer followed */
+	bool can_minimize;
+	struct xw_frame frame;
+	uint32_t token, token_seen; /* of a popup's repositions */
 	/* Of a configure, until xdg_surface's own. */
 	int32_t x, y, width, height;
-	bool fullscreen, maximized, activated;
+	bool fullscreen, maximized, activated, tiled;
+	uint16_t old_width, old_height; /* until the program has resized it; 0: it has not */
 	/* What the compositor was told. */
 	char *title, *app_id;
-	struct br_object *told_parent;
-	bool told_fullscreen, told_maximized;
+	struct xw_role *told_parent;
+	bool told_fullscreen, told_maximized, told_minimized;
 };
 
 static int send(struct xw_role *role, struct br_object *object, uint16_t opcode,
@@ -53,6 +69,8 @@ static struct br_object *create(struct xw_role *role, uint16_t iface, uint16_t v
 	}
 	return object;
 }
+
+static void tell_parent(struct xw_role *role);
 
 /* --- xdg_wm_base --- */
 
@@ -87,20 +105,27 @@ static void apply_toplevel(struct xw_role *role)
 		role->width > 0 && role->width <= INT16_MAX ? (uint16_t)role->width : window->width;
 	uint16_t height = role->height > 0 && role->height <= INT16_MAX ? (uint16_t)role->height
 									: window->height;
-	bool changed = props->fullscreen != role->fullscreen || props->maximized != role->maximized;
 	if (role->ready) {
 		props->fullscreen = role->told_fullscreen = role->fullscreen;
 		props->maximized = role->told_maximized = role->maximized;
+	}
+	if (width == role->old_width && height == role->old_height && !xw_role_keeps_size(role)) {
+		/* From before the program has chosen another. */
+		width = window->width;
+		height = window->height;
+	} else {
+		role->old_width = role->old_height = 0;
 	}
 	if (width != window->width || height != window->height || window->x != 0 ||
 	    window->y != 0) {
 		xw_window_configure(window, 0, 0, width, height);
 	}
+	if (role->activated && props->minimized) {
+		props->minimized = false; /* it is shown again */
+	}
 	if (role->activated != (wm->focus == window)) {
-		if (role->activated || wm->focus == window) {
-			xw_window_focus(wm, role->activated ? window : NULL);
-		}
-	} else if (changed) {
+		xw_focus_set(wm, role->activated ? window : NULL);
+	} else {
 		xw_window_publish_state(window);
 	}
 }
@@ -110,8 +135,21 @@ static void apply_popup(struct xw_role *role)
 	struct xw_window *window = role->window;
 	const struct xw_window *parent = role->parent->window;
 	int16_t x = (int16_t)(parent->x + role->x), y = (int16_t)(parent->y + role->y);
-	if (x != window->x || y != window->y) {
+	/* An answer to an earlier wish is no longer true. */
+	if (role->token == role->token_seen && (x != window->x || y != window->y)) {
 		xw_window_configure(window, x, y, window->width, window->height);
+	}
+}
+
+/* Windows that have waited for this one to be their parent. */
+static void adopt_children(struct xw_role *role)
+{
+	struct xw_window *window;
+	wl_list_for_each (window, &role->window->wm->windows, link) {
+		if (window->role != NULL && window->role->toplevel != NULL &&
+		    window->props.transient_for == role->window->id) {
+			tell_parent(window->role);
+		}
 	}
 }
 
@@ -127,11 +165,30 @@ static void handle_surface(struct br_relay *relay, struct br_object *object, str
 	} else if (role->parent != NULL) {
 		apply_popup(role);
 	}
+	bool is_move = role->popup != NULL && role->ready;
 	(void)br_relay_send(relay, BR_REQUEST, object, BR_REQ_XDG_SURFACE_ACK_CONFIGURE, &serial,
 			    NULL);
+	if (is_move) {
+		/* Xwayland has no reason to commit anything. */
+		(void)send(role, role->surface, BR_REQ_WL_SURFACE_COMMIT, NULL);
+	}
 	role->ready = true;
+	if (role->shown) {
+		adopt_children(role);
+	}
 	xw_wm_wake(role->window->wm);
 	xw_wm_flush(role->window->wm);
+}
+
+static bool has_word(const struct br_msg *msg, uint32_t word)
+{
+	for (uint32_t i = 0; i < msg->args[0].array.len / sizeof(word); i++) {
+		if (memcmp((const uint8_t *)msg->args[0].array.ptr + i * sizeof(word), &word,
+			   sizeof(word)) == 0) {
+			return true;
+		}
+	}
+	return false;
 }
 
 static void handle_toplevel(struct br_relay *relay, struct br_object *object, struct br_msg *msg)
@@ -147,7 +204,7 @@ static void handle_toplevel(struct br_relay *relay, struct br_object *object, st
 	} else if (msg->opcode == BR_EVT_XDG_TOPLEVEL_CONFIGURE) {
 		role->width = msg->args[0].i;
 		role->height = msg->args[1].i;
-		role->fullscreen = role->maximized = role->activated = false;
+		role->fullscreen = role->maximized = role->activated = role->tiled = false;
 		for (uint32_t i = 0; i < msg->args[2].array.len / sizeof(uint32_t); i++) {
 			uint32_t state;
 			memcpy(&state, (const uint8_t *)msg->args[2].array.ptr + i * sizeof(state),
@@ -155,7 +212,10 @@ static void handle_toplevel(struct br_relay *relay, struct br_object *object, st
 			role->fullscreen |= state == STATE_FULLSCREEN;
 			role->maximized |= state == STATE_MAXIMIZED;
 			role->activated |= state == STATE_ACTIVATED;
+			role->tiled |= state >= STATE_TILED_LEFT && state <= STATE_TILED_BOTTOM;
 		}
+	} else if (msg->opcode == BR_EVT_XDG_TOPLEVEL_WM_CAPABILITIES) {
+		role->can_minimize = has_word(msg, CAN_MINIMIZE);
 	}
 }
 
@@ -169,6 +229,8 @@ static void handle_popup(struct br_relay *relay, struct br_object *object, struc
 	if (msg->opcode == BR_EVT_XDG_POPUP_CONFIGURE) {
 		role->x = msg->args[0].i;
 		role->y = msg->args[1].i;
+	} else if (msg->opcode == BR_EVT_XDG_POPUP_REPOSITIONED) {
+		role->token_seen = msg->args[0].u;
 	} else if (msg->opcode == BR_EVT_XDG_POPUP_POPUP_DONE) {
 		xw_window_hide(role->window);
 	}
@@ -205,17 +267,62 @@ static void tell_sizes(struct xw_role *role)
 	(void)send(role, role->toplevel, BR_REQ_XDG_TOPLEVEL_SET_MAX_SIZE, most);
 }
 
-static void tell_parent(struct xw_role *role)
+static struct xw_role *shown_role(const struct xw_window *window)
+{
+	return window != NULL && window->role != NULL && window->role->toplevel != NULL &&
+			       window->role->shown
+		       ? window->role
+		       : NULL;
+}
+
+/* The newest window of the same program that is shown as one of its own; the active one if it is. */
+static struct xw_role *sibling(const struct xw_window *window)
+{
+	struct xw_wm *wm = window->wm;
+	struct xw_window *other;
+	if (wm->focus != NULL && wm->focus != window &&
+	    xw_focus_same_program(wm, wm->focus->id, window->id)) {
+		return shown_role(wm->focus);
+	}
+	wl_list_for_each (other, &wm->windows, link) {
+		if (other != window && shown_role(other) != NULL &&
+		    xw_focus_same_program(wm, other->id, window->id)) {
+			return other->role;
+		}
+	}
+	return NULL;
+}
+
+/* Which toplevel it belongs to. NULL: none. */
+static struct xw_role *wanted_parent(const struct xw_role *role)
 {
 	const struct xw_window *window = role->window;
-	const struct xw_window *parent = xw_window_by_id(window->wm, window->props.transient_for);
-	struct br_object *object = NULL;
-	if (parent != NULL && parent != window && parent->role != NULL) {
-		object = parent->role->toplevel;
+	const struct xw_props *props = &window->props;
+	struct xw_role *parent = shown_role(xw_window_by_id(window->wm, props->transient_for));
+	bool is_side = props->transient_for == window->wm->root || props->modal ||
+		       props->type == XW_ATOM_NET_WM_WINDOW_TYPE_DIALOG ||
+		       props->type == XW_ATOM_NET_WM_WINDOW_TYPE_UTILITY ||
+		       props->type == XW_ATOM_NET_WM_WINDOW_TYPE_SPLASH;
+	if (parent == NULL && is_side && role->told_parent == NULL) {
+		parent = sibling(window);
+	} else if (parent == NULL && is_side) {
+		parent = role->told_parent;
 	}
-	if (object != role->told_parent) {
-		const union br_arg arg = {.object = object};
-		role->told_parent = object;
+	/* A ring is a protocol error. */
+	for (const struct xw_role *up = parent; up != NULL; up = up->told_parent) {
+		if (up == role) {
+			return role->told_parent;
+		}
+	}
+	return parent;
+}
+
+static void tell_parent(struct xw_role *role)
+{
+	struct xw_role *parent = wanted_parent(role);
+	if (parent != role->told_parent) {
+		const union br_arg arg = {.object = parent != NULL ? parent->toplevel : NULL};
+		role->told_parent = parent;
 		(void)send(role, role->toplevel, BR_REQ_XDG_TOPLEVEL_SET_PARENT, &arg);
 	}
 }
@@ -238,11 +345,13 @@ static void tell_states(struct xw_role *role)
 					    : BR_REQ_XDG_TOPLEVEL_UNSET_MAXIMIZED,
 			   NULL);
 	}
-	if (props->minimized) {
-		/* The compositor does not say when it is shown again. */
-		props->minimized = false;
+	if (props->minimized && !role->told_minimized) {
 		(void)send(role, role->toplevel, BR_REQ_XDG_TOPLEVEL_SET_MINIMIZED, NULL);
+		/* If it can't be, it is not: the program would stop to draw. */
+		props->minimized = role->can_minimize;
+		xw_window_publish_state(role->window);
 	}
+	role->told_minimized = props->minimized;
 }
 
 void xw_role_update(struct xw_role *role)
@@ -251,10 +360,12 @@ void xw_role_update(struct xw_role *role)
 	if (role->toplevel == NULL) {
 		return;
 	}
-	tell_text(role, BR_REQ_XDG_TOPLEVEL_SET_TITLE, props->title, &role->title);
+	tell_text(role, BR_REQ_XDG_TOPLEVEL_SET_TITLE, xw_props_title(props), &role->title);
 	tell_text(role, BR_REQ_XDG_TOPLEVEL_SET_APP_ID, props->app_id, &role->app_id);
 	tell_sizes(role);
 	tell_parent(role);
+	xw_frame_tell(&role->frame, role->window->wm, role->toplevel, props->undecorated,
+		      props->modal);
 	tell_states(role);
 }
 
@@ -288,10 +399,11 @@ static struct br_object *create_positioner(struct xw_role *role)
 static struct xw_role *find_parent(const struct xw_window *window)
 {
 	const struct xw_window *parent = xw_window_by_id(window->wm, window->props.transient_for);
-	if (parent == NULL || parent == window || parent->role == NULL) {
-		parent = window->wm->focus;
+	if (parent != NULL && parent != window && parent->role != NULL && parent->role->shown) {
+		return parent->role;
 	}
-	return parent != NULL && parent != window ? parent->role : NULL;
+	struct xw_role *role = sibling(window);
+	return role != NULL ? role : shown_role(window->wm->focus);
 }
 
 static int make_popup(struct xw_role *role)
@@ -333,6 +445,7 @@ int xw_role_create(struct xw_window *window)
 	role->surface = window->surface->object;
 	wl_list_init(&role->popups);
 	wl_list_init(&role->link);
+	role->can_minimize = base->version < 5; /* else it is said */
 	role->xdg = create(role, BR_IFACE_XDG_SURFACE, base->version, handle_surface);
 	if (role->xdg == NULL) {
 		free(role);
@@ -347,6 +460,9 @@ int xw_role_create(struct xw_window *window)
 		return ret;
 	}
 	window->role = role;
+	if (role->toplevel != NULL) {
+		xw_attention_started(window);
+	}
 	return send(role, role->surface, BR_REQ_WL_SURFACE_COMMIT, NULL);
 }
 
@@ -360,12 +476,13 @@ static void end_object(struct xw_role *role, struct br_object **object, uint16_t
 	}
 }
 
+/* As the compositor does it: the children go to the next one up. */
 static void forget_parent(struct xw_role *role)
 {
 	struct xw_window *window;
 	wl_list_for_each (window, &role->window->wm->windows, link) {
-		if (window->role != NULL && window->role->told_parent == role->toplevel) {
-			window->role->told_parent = NULL;
+		if (window->role != NULL && window->role->told_parent == role) {
+			window->role->told_parent = role->told_parent;
 		}
 	}
 }
@@ -386,6 +503,7 @@ void xw_role_destroy(struct xw_role *role)
 	if (role->window->role == role) {
 		role->window->role = NULL;
 	}
+	xw_frame_finish(&role->frame, role->window->wm);
 	end_object(role, &role->popup, BR_REQ_XDG_POPUP_DESTROY);
 	end_object(role, &role->toplevel, BR_REQ_XDG_TOPLEVEL_DESTROY);
 	end_object(role, &role->xdg, BR_REQ_XDG_SURFACE_DESTROY);
@@ -411,20 +529,69 @@ void xw_role_abandon(struct xw_role *role)
 	free(role);
 }
 
-bool xw_role_ready(const struct xw_role *role)
+bool xw_role_may_show(struct xw_role *role)
 {
+	if (role->ready && !role->shown) {
+		role->shown = true;
+		if (role->toplevel != NULL) {
+			/* Its parent may have been shown meanwhile; this is the last moment that all
+			 * compositors look at. */
+			tell_parent(role);
+		}
+	}
 	return role->ready;
+}
+
+bool xw_role_keeps_size(const struct xw_role *role)
+{
+	return role->toplevel != NULL && (role->fullscreen || role->maximized || role->tiled);
+}
+
+void xw_role_resized(struct xw_role *role, uint16_t old_width, uint16_t old_height)
+{
+	role->old_width = old_width;
+	role->old_height = old_height;
+}
+
+void xw_role_raise_popups(struct xw_role *role)
+{
+	struct xw_role *popup;
+	wl_list_for_each_reverse (popup, &role->popups, link) {
+		xw_focus_raise(popup->window);
+	}
+}
+
+void xw_role_move_or_resize(struct xw_role *role, uint32_t direction)
+{
+	/* Source: EWMH, _NET_WM_MOVERESIZE; xdg_toplevel.resize_edge. */
+	static const uint32_t edges[] = {5, 1, 9, 8, 10, 2, 6, 4};
+	enum { MOVE = 8 };
+	struct xw_wm *wm = role->window->wm;
+	uint32_t serial = xw_wm_serial(wm);
+	if (role->toplevel == NULL || direction > MOVE || serial == 0) {
+		return; /* by the keyboard, or to cancel: there is no such request */
+	}
+	if (wm->seat == NULL) {
+		wm->seat = xw_wm_bind(wm, BR_IFACE_WL_SEAT, 1);
+	}
+	if (wm->seat == NULL) {
+		return;
+	}
+	const union br_arg args[] = {{.object = wm->seat},
+				     {.u = serial},
+				     {.u = direction < MOVE ? edges[direction] : 0}};
+	(void)send(role, role->toplevel,
+		   direction == MOVE ? BR_REQ_XDG_TOPLEVEL_MOVE : BR_REQ_XDG_TOPLEVEL_RESIZE, args);
 }
 
 void xw_role_moved(struct xw_role *role)
 {
-	static uint32_t token;
 	if (role->popup == NULL || role->popup->version < 3) {
 		return;
 	}
 	struct br_object *positioner = create_positioner(role);
 	if (positioner != NULL) {
-		const union br_arg args[] = {{.object = positioner}, {.u = ++token}};
+		const union br_arg args[] = {{.object = positioner}, {.u = ++role->token}};
 		(void)send(role, role->popup, BR_REQ_XDG_POPUP_REPOSITION, args);
 		(void)send(role, positioner, BR_REQ_XDG_POSITIONER_DESTROY, NULL);
 	}

@@ -4,13 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attention.h"
+#include "focus.h"
 #include "limits.h"
 #include "log.h"
 #include "role.h"
+#include "root.h"
 #include "wm.h"
 
 /* Source: ICCCM 4.1.3.1, WM_STATE. */
-enum { WITHDRAWN = 0, NORMAL = 1, ICONIC = 3 };
+enum { NORMAL = 1, ICONIC = 3 };
 
 struct xw_window *xw_window_by_id(struct xw_wm *wm, xcb_window_t id)
 {
@@ -67,6 +70,7 @@ void xw_window_destroy(struct xw_window *window)
 	if (window->surface != NULL) {
 		window->surface->window = NULL;
 	}
+	xw_attention_forget(window);
 	xw_reply_drop(&wm->replies, window);
 	xw_props_finish(&window->props);
 	wl_list_remove(&window->link);
@@ -74,7 +78,11 @@ void xw_window_destroy(struct xw_window *window)
 	if (wm->focus == window) {
 		wm->focus = NULL;
 	}
+	bool was_listed = window->mapped && !window->override_redirect;
 	free(window);
+	if (was_listed) {
+		xw_root_publish_clients(wm);
+	}
 	xw_wm_wake(wm);
 }
 
@@ -114,6 +122,9 @@ void xw_window_update(struct xw_window *window)
 
 void xw_window_hide(struct xw_window *window)
 {
+	if (window->wm->focus == window) {
+		xw_focus_set(window->wm, NULL);
+	}
 	xw_role_destroy(window->role);
 	window->role = NULL;
 	xw_wm_wake(window->wm);
@@ -161,35 +172,20 @@ void xw_window_close(struct xw_window *window)
 	}
 }
 
-void xw_window_focus(struct xw_wm *wm, struct xw_window *window)
+/* Source: ICCCM 4.1.3.1, EWMH _NET_WM_STATE: both go when it is withdrawn. */
+static void publish_withdrawn(struct xw_window *window)
 {
-	struct xw_window *before = wm->focus;
-	const uint32_t above = XCB_STACK_MODE_ABOVE;
-	xcb_window_t id = window != NULL ? window->id : XCB_WINDOW_NONE;
-	wm->focus = window;
-	if (window == NULL || window->props.wants_input || !window->props.takes_focus) {
-		(void)xcb_set_input_focus(wm->conn, XCB_INPUT_FOCUS_POINTER_ROOT, id,
-					  XCB_CURRENT_TIME);
-	}
-	if (window != NULL && window->props.takes_focus) {
-		xw_wm_send_protocol(wm, id, XW_ATOM_WM_TAKE_FOCUS);
-	}
-	if (window != NULL) {
-		(void)xcb_configure_window(wm->conn, id, XCB_CONFIG_WINDOW_STACK_MODE, &above);
-		xw_window_publish_state(window);
-	}
-	if (before != NULL && before != window) {
-		xw_window_publish_state(before);
-	}
-	xw_wm_set_property(wm, wm->root, wm->atoms[XW_ATOM_NET_ACTIVE_WINDOW], XCB_ATOM_WINDOW, 1,
-			   &id);
+	struct xw_wm *wm = window->wm;
+	window->published = 0;
+	(void)xcb_delete_property(wm->conn, window->id, wm->atoms[XW_ATOM_NET_WM_STATE]);
+	(void)xcb_delete_property(wm->conn, window->id, wm->atoms[XW_ATOM_WM_STATE]);
 }
 
 void xw_window_publish_state(struct xw_window *window)
 {
 	struct xw_wm *wm = window->wm;
 	const struct xw_props *props = &window->props;
-	uint32_t state[8], n = 0;
+	uint32_t state[8], n = 0, published = 1u << 31;
 	const struct {
 		bool is;
 		enum xw_atom atom;
@@ -199,19 +195,26 @@ void xw_window_publish_state(struct xw_window *window)
 		{props->maximized, XW_ATOM_NET_WM_STATE_MAXIMIZED_HORZ},
 		{props->modal, XW_ATOM_NET_WM_STATE_MODAL},
 		{props->minimized, XW_ATOM_NET_WM_STATE_HIDDEN},
+		{props->urgent, XW_ATOM_NET_WM_STATE_DEMANDS_ATTENTION},
 		{wm->focus == window, XW_ATOM_NET_WM_STATE_FOCUSED},
 	};
+	if (!window->mapped) {
+		publish_withdrawn(window);
+		return;
+	}
 	for (unsigned i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		if (states[i].is) {
 			state[n++] = wm->atoms[states[i].atom];
+			published |= 1u << i;
 		}
 	}
+	if (published == window->published) {
+		return;
+	}
+	window->published = published;
 	xw_wm_set_property(wm, window->id, wm->atoms[XW_ATOM_NET_WM_STATE], XCB_ATOM_ATOM, n,
 			   state);
-	const uint32_t wm_state[] = {!window->mapped	? WITHDRAWN
-				     : props->minimized ? ICONIC
-							: NORMAL,
-				     XCB_WINDOW_NONE};
+	const uint32_t wm_state[] = {props->minimized ? ICONIC : NORMAL, XCB_WINDOW_NONE};
 	xw_wm_set_property(wm, window->id, wm->atoms[XW_ATOM_WM_STATE], wm->atoms[XW_ATOM_WM_STATE],
 			   2, wm_state);
 }

@@ -37,10 +37,12 @@ struct xw_window {
 	uint64_t serial;	    /* of its surface; 0: none yet */
 	struct xw_surface *surface; /* NULL: none */
 	struct xw_role *role;	    /* NULL: it is not shown */
+	uint32_t published;	    /* states, as xw_window_publish_state() has them; 0: none */
+	struct br_object *token;    /* that xdg-activation is asked for; NULL: none */
 };
 
 /* What the window manager wants to hear of each. */
-#define XW_WINDOW_EVENTS XCB_EVENT_MASK_PROPERTY_CHANGE
+#define XW_WINDOW_EVENTS (XCB_EVENT_MASK_PROPERTY_CHANGE | XCB_EVENT_MASK_FOCUS_CHANGE)
 
 /** Look up. NULL: there is none. */
 struct xw_window *xw_window_by_id(struct xw_wm *wm, xcb_window_t id);
@@ -67,9 +69,6 @@ void xw_window_configure(struct xw_window *window, int16_t x, int16_t y, uint16_
 
 /** Ask the program to close it, or end the program. */
 void xw_window_close(struct xw_window *window);
-
-/** Give it X's input focus; NULL: no window has it. */
-void xw_window_focus(struct xw_wm *wm, struct xw_window *window);
 
 /** Say its states by _NET_WM_STATE and WM_STATE. */
 void xw_window_publish_state(struct xw_window *window);

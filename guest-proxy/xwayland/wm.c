@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <xcb/composite.h>
+#include <xcb/xfixes.h>
 
 #include "../client.h"
 #include "../hooks/state.h"
@@ -13,8 +14,11 @@
 #include "fd.h"
 #include "log.h"
 #include "dnd.h"
+#include "focus.h"
+#include "message.h"
 #include "props.h"
 #include "role.h"
+#include "root.h"
 #include "selection.h"
 #include "window.h"
 
@@ -45,6 +49,8 @@ static void handle_map(struct xw_window *window)
 	}
 	if (!window->override_redirect) {
 		xw_window_publish_state(window);
+		xw_message_publish_frame(window->wm, window->id);
+		xw_root_publish_clients(window->wm);
 	}
 	xw_window_update(window);
 }
@@ -56,6 +62,7 @@ static void handle_unmap(struct xw_window *window)
 	xw_window_hide(window);
 	if (!window->override_redirect) {
 		xw_window_publish_state(window);
+		xw_root_publish_clients(window->wm);
 	}
 }
 
@@ -69,9 +76,11 @@ static void handle_configure_request(struct xw_wm *wm, const xcb_configure_reque
 	}
 	width = width == 0 ? window->width : width;
 	height = height == 0 ? window->height : height;
-	if (window->role != NULL && (window->props.fullscreen || window->props.maximized)) {
+	if (window->role != NULL && xw_role_keeps_size(window->role)) {
 		width = window->width;
 		height = window->height;
+	} else if (window->role != NULL && (width != window->width || height != window->height)) {
+		xw_role_resized(window->role, window->width, window->height);
 	}
 	xw_window_configure(window, window->x, window->y, width, height);
 }
@@ -91,51 +100,6 @@ static void handle_configure(struct xw_wm *wm, const xcb_configure_notify_event_
 	window->override_redirect = event->override_redirect != 0;
 	if (moved && window->role != NULL) {
 		xw_role_moved(window->role);
-	}
-}
-
-static bool is_action(uint32_t action, bool is)
-{
-	/* Source: EWMH, _NET_WM_STATE: 0 remove, 1 add, 2 toggle. */
-	return action == 2 ? !is : action == 1;
-}
-
-static void handle_state(struct xw_window *window, const uint32_t *data)
-{
-	const xcb_atom_t *atoms = window->wm->atoms;
-	struct xw_props *props = &window->props;
-	for (int i = 1; i <= 2; i++) {
-		if (data[i] == XCB_ATOM_NONE) {
-			continue;
-		}
-		if (data[i] == atoms[XW_ATOM_NET_WM_STATE_FULLSCREEN]) {
-			props->fullscreen = is_action(data[0], props->fullscreen);
-		} else if (data[i] == atoms[XW_ATOM_NET_WM_STATE_MAXIMIZED_VERT]) {
-			props->maximized = is_action(data[0], props->maximized);
-		} else if (data[i] == atoms[XW_ATOM_NET_WM_STATE_MODAL]) {
-			props->modal = is_action(data[0], props->modal);
-		} else if (data[i] == atoms[XW_ATOM_NET_WM_STATE_DEMANDS_ATTENTION]) {
-			props->urgent = is_action(data[0], props->urgent);
-		}
-	}
-	xw_window_update(window);
-}
-
-static void handle_message(struct xw_wm *wm, const xcb_client_message_event_t *event)
-{
-	const uint32_t *data = event->data.data32;
-	struct xw_window *window = xw_window_by_id(wm, event->window);
-	if (window == NULL || event->format != 32) {
-		return;
-	}
-	if (event->type == wm->atoms[XW_ATOM_WL_SURFACE_SERIAL]) {
-		xw_window_set_serial(window, (uint64_t)data[1] << 32 | data[0]);
-	} else if (event->type == wm->atoms[XW_ATOM_NET_WM_STATE]) {
-		handle_state(window, data);
-	} else if (event->type == wm->atoms[XW_ATOM_WM_CHANGE_STATE] &&
-		   data[0] == 3 /* IconicState: ICCCM 4.1.4 */) {
-		window->props.minimized = true;
-		xw_window_update(window);
 	}
 }
 
@@ -180,8 +144,11 @@ static void handle_event(struct xw_wm *wm, const xcb_generic_event_t *event)
 			xw_props_changed(window, ((const xcb_property_notify_event_t *)any)->atom);
 		}
 		break;
+	case XCB_FOCUS_IN:
+		xw_focus_taken(wm, any);
+		break;
 	case XCB_CLIENT_MESSAGE:
-		handle_message(wm, any);
+		xw_message_handle(wm, any);
 		break;
 	default:
 		break;
@@ -210,7 +177,7 @@ static int handle_readable(int fd, uint32_t mask, void *data)
 		wl_event_source_remove(wm->source);
 		wm->source = NULL;
 		gp_client_end(relay); /* which ends us */
-	} else if (some) {
+	} else if (some || !br_stream_empty(br_relay_output(relay, BR_REQUEST))) {
 		gp_client_run(relay); /* which may */
 	}
 	return 0;
@@ -280,7 +247,7 @@ bool xw_wm_may_attach(struct xw_wm *wm, struct br_object *object)
 		return surface->serial <= wm->last_serial; /* then the window has gone already */
 	}
 	const struct xw_window *window = surface->window;
-	return window->role != NULL ? xw_role_ready(window->role)
+	return window->role != NULL ? xw_role_may_show(window->role)
 				    : !window->mapped || xw_props_known(&window->props);
 }
 
@@ -346,35 +313,6 @@ void xw_wm_send_protocol(struct xw_wm *wm, xcb_window_t id, enum xw_atom protoco
 
 /* --- begin and end --- */
 
-/* Says that there is one, by EWMH, and owns WM_S0, behind which Xwayland lets its programs in. */
-static void create_own_window(struct xw_wm *wm)
-{
-	static const char name[] = "causeway";
-	const xcb_atom_t *atoms = wm->atoms;
-	wm->own = xcb_generate_id(wm->conn);
-	(void)xcb_create_window(wm->conn, XCB_COPY_FROM_PARENT, wm->own, wm->root, 0, 0, 1, 1, 0,
-				XCB_WINDOW_CLASS_INPUT_ONLY, XCB_COPY_FROM_PARENT, 0, NULL);
-	(void)xcb_change_property(wm->conn, XCB_PROP_MODE_REPLACE, wm->own,
-				  atoms[XW_ATOM_NET_WM_NAME], atoms[XW_ATOM_UTF8_STRING], 8,
-				  sizeof(name) - 1, name);
-	xw_wm_set_property(wm, wm->own, atoms[XW_ATOM_NET_SUPPORTING_WM_CHECK], XCB_ATOM_WINDOW, 1,
-			   &wm->own);
-	xw_wm_set_property(wm, wm->root, atoms[XW_ATOM_NET_SUPPORTING_WM_CHECK], XCB_ATOM_WINDOW, 1,
-			   &wm->own);
-	const uint32_t supported[] = {
-		atoms[XW_ATOM_NET_WM_STATE],
-		atoms[XW_ATOM_NET_ACTIVE_WINDOW],
-		atoms[XW_ATOM_NET_WM_STATE_FULLSCREEN],
-		atoms[XW_ATOM_NET_WM_STATE_MODAL],
-		atoms[XW_ATOM_NET_WM_STATE_MAXIMIZED_VERT],
-		atoms[XW_ATOM_NET_WM_STATE_MAXIMIZED_HORZ],
-		atoms[XW_ATOM_NET_CLIENT_LIST],
-	};
-	xw_wm_set_property(wm, wm->root, atoms[XW_ATOM_NET_SUPPORTED], XCB_ATOM_ATOM,
-			   sizeof(supported) / sizeof(supported[0]), supported);
-	(void)xcb_set_selection_owner(wm->conn, wm->own, atoms[XW_ATOM_WM_S0], XCB_CURRENT_TIME);
-}
-
 static int become_manager(struct xw_wm *wm)
 {
 	const uint32_t mask = XCB_EVENT_MASK_SUBSTRUCTURE_NOTIFY |
@@ -384,9 +322,13 @@ static int become_manager(struct xw_wm *wm)
 	if (ret < 0) {
 		return ret;
 	}
+	/* Xwayland ends with its last program, not with us. */
+	(void)xcb_xfixes_query_version_unchecked(wm->conn, 6, 0);
+	(void)xcb_xfixes_set_client_disconnect_mode(wm->conn,
+						    XCB_XFIXES_CLIENT_DISCONNECT_FLAGS_TERMINATE);
 	(void)xcb_change_window_attributes(wm->conn, wm->root, XCB_CW_EVENT_MASK, &mask);
 	(void)xcb_composite_redirect_subwindows(wm->conn, wm->root, XCB_COMPOSITE_REDIRECT_MANUAL);
-	create_own_window(wm);
+	xw_root_init(wm);
 	(void)xcb_flush(wm->conn);
 	return xcb_connection_has_error(wm->conn) ? -ENOTCONN : 0;
 }

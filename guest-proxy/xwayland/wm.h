@@ -34,10 +34,12 @@ struct xw_wm {
 	struct br_relay *relay;		/* of Xwayland's Wayland connection; borrowed */
 	struct wl_list windows;		/* xw_window.link, newest first */
 	uint32_t n_windows;
-	struct wl_list surfaces;	  /* xw_surface.link */
-	uint64_t last_serial;		  /* the newest that the X server has told of a window */
-	struct xw_window *focus;	  /* the compositor's active one; NULL: none is ours */
-	struct br_object *base;		  /* xdg_wm_base; NULL: not bound, or not there */
+	struct wl_list surfaces; /* xw_surface.link */
+	uint64_t last_serial;	 /* the newest that the X server has told of a window */
+	struct xw_window *focus; /* the compositor's active one; NULL: none is ours */
+	struct br_object *base;	 /* xdg_wm_base; NULL: not bound, or not there */
+	/* The same: of xdg-activation, xdg-decoration, xdg-dialog; a wl_seat of our own. */
+	struct br_object *activation, *decorations, *dialogs, *seat;
 	struct xw_selections *selections; /* NULL: none */
 	uint32_t input_serial;		  /* of the last input from the compositor; 0: none yet */
 	bool failed;
