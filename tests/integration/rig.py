@@ -43,6 +43,7 @@ def program(name):
         "portal": "tests/integration/clients",
         "xprobe": "tests/integration/clients",
         "virtual-input": "tests/integration/clients",
+        "x-window": "tests/integration/clients",
         "dmabuf-paint": "tests/integration/clients",
         "vdrm": "tests/vm/clients",
         "vdrm-odd": "tests/vm/clients",
@@ -291,16 +292,20 @@ class Sway:
         for answer in self.ipc(command):
             assert answer["success"], (command, answer)
 
-    def windows(self):
-        """Rectangles by title."""
+    def nodes(self):
+        """What sway tells of its windows, by title."""
         found = {}
         queue = collections.deque([self.ipc("", 4)])
         while queue:
             node = queue.popleft()
             queue.extend(node["nodes"] + node["floating_nodes"])
             if node.get("pid") and node["type"] in ("con", "floating_con"):
-                found[node["name"]] = node["rect"]
+                found[node["name"]] = node
         return found
+
+    def windows(self):
+        """Rectangles by title."""
+        return {name: node["rect"] for name, node in self.nodes().items()}
 
     def focus(self, client, title):
         """Give a client's window the keyboard."""
@@ -397,6 +402,10 @@ class Bridge:
     def processes(self):
         return [p for p in (self.guest, self.host) if p]
 
+    def x_display(self):
+        """DISPLAY for X11 programs."""
+        return self.guest.expect_error(r"X11 programs: display (:\d+)")[1]
+
 
 class Rig:
     """One test's processes in a runtime folder of its own."""
@@ -438,6 +447,13 @@ class Rig:
         if window:
             client.send("window")
             client.expect(r"mapped \d+ \d+")
+        return client
+
+    def x_window(self, bridge):
+        """A driven X11 program, without a window."""
+        env = dict(self.env, DISPLAY=bridge.x_display())
+        client = self.start([program("x-window")], env)
+        client.expect("ready")
         return client
 
     def virtual_input(self, display, *args):
