@@ -27,6 +27,9 @@ void xw_focus_set(struct xw_wm *wm, struct xw_window *window)
 	if (window != NULL) {
 		window->props.urgent = false;
 		xw_focus_raise(window);
+		if (wm->pointer != NULL && wm->pointer != window) {
+			xw_focus_raise(wm->pointer);
+		}
 		xw_window_publish_state(window);
 	}
 	if (before != NULL && before != window) {

@@ -97,6 +97,7 @@ static void handle_pointer_enter(void *data, struct br_object *pointer, struct b
 {
 	struct xw_server *server = data;
 	if (server->wm != NULL) {
+		xw_wm_pointer_enter(server->wm, surface);
 		xw_dnd_pointer_enter(server->wm, pointer, surface);
 	}
 }

@@ -78,6 +78,9 @@ void xw_window_destroy(struct xw_window *window)
 	if (wm->focus == window) {
 		wm->focus = NULL;
 	}
+	if (wm->pointer == window) {
+		wm->pointer = NULL;
+	}
 	bool was_listed = window->mapped && !window->override_redirect;
 	free(window);
 	if (was_listed) {

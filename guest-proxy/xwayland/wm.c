@@ -267,6 +267,16 @@ void xw_wm_surface_gone(struct xw_wm *wm, struct br_object *object)
 	free(surface);
 }
 
+void xw_wm_pointer_enter(struct xw_wm *wm, struct br_object *object)
+{
+	const struct xw_surface *surface = object != NULL ? find_surface(wm, object) : NULL;
+	wm->pointer = surface != NULL ? surface->window : NULL;
+	if (wm->pointer != NULL) {
+		xw_focus_raise(wm->pointer);
+		xw_wm_flush(wm);
+	}
+}
+
 struct br_object *xw_wm_bind(struct xw_wm *wm, uint16_t iface, uint16_t version)
 {
 	struct br_object *registry;

@@ -34,10 +34,11 @@ struct xw_wm {
 	struct br_relay *relay;		/* of Xwayland's Wayland connection; borrowed */
 	struct wl_list windows;		/* xw_window.link, newest first */
 	uint32_t n_windows;
-	struct wl_list surfaces; /* xw_surface.link */
-	uint64_t last_serial;	 /* the newest that the X server has told of a window */
-	struct xw_window *focus; /* the compositor's active one; NULL: none is ours */
-	struct br_object *base;	 /* xdg_wm_base; NULL: not bound, or not there */
+	struct wl_list surfaces;   /* xw_surface.link */
+	uint64_t last_serial;	   /* the newest that the X server has told of a window */
+	struct xw_window *focus;   /* the compositor's active one; NULL: none is ours */
+	struct xw_window *pointer; /* that the compositor has the pointer over; may be NULL */
+	struct br_object *base;	   /* xdg_wm_base; NULL: not bound, or not there */
 	/* The same: of xdg-activation, xdg-decoration, xdg-dialog; a wl_seat of our own. */
 	struct br_object *activation, *decorations, *dialogs, *seat;
 	struct xw_selections *selections; /* NULL: none */
@@ -56,6 +57,9 @@ void xw_wm_destroy(struct xw_wm *wm);
 void xw_wm_associate(struct xw_wm *wm, struct br_object *surface, uint64_t serial);
 bool xw_wm_may_attach(struct xw_wm *wm, struct br_object *surface);
 void xw_wm_surface_gone(struct xw_wm *wm, struct br_object *surface);
+
+/** The pointer has come to a surface (may be NULL): X has to see that window on top. */
+void xw_wm_pointer_enter(struct xw_wm *wm, struct br_object *surface);
 
 /** Some surface may show something now that might not before. */
 void xw_wm_wake(struct xw_wm *wm);

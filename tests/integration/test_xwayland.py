@@ -49,6 +49,12 @@ class Desk:
                        lambda: f"{color} at {x},{y} (is {self.pixel(x, y)})")
 
 
+    def go_to(self, x, y):
+        """The pointer, in two steps: to Xwayland the jump into a window is also a relative motion to come."""
+        self.input.ask(f"move {x - 1} {y} 640 480", "ok")
+        self.input.ask(f"move {x} {y} 640 480", "ok")
+
+
 @pytest.fixture(scope="module")
 def desk():
     rig = lab.Rig(tempfile.mkdtemp(prefix="cw-"))
@@ -434,6 +440,57 @@ def test_focus_is_not_stolen(desk, client):
     client.expect("key mine 38")
     thief.kill()
     desk.wait_gone("theirs")
+
+
+def test_pointer(desk, client):
+    """Clicks go to the window that is seen there, though all are at the same place in X."""
+    window(client, "left")
+    desk.wait("left", focused=True)
+    window(client, "right", "402060")
+    desk.wait("right", focused=True)
+    desk.sway.wait_colors({"left": "204060", "right": "402060"})
+    desk.go_to(10, 20)
+    desk.input.ask("press", "ok")
+    client.expect("press left 10 20")
+    desk.input.ask("release", "ok")
+    desk.go_to(330, 40)
+    desk.input.ask("press", "ok")
+    client.expect("press right 10 40")
+    desk.input.ask("release", "ok")
+
+
+def test_moved_and_resized_by_the_user(desk, client):
+    """A program that draws its own title bar hands the pointer's button over. Source: _NET_WM_MOVERESIZE."""
+    window(client, "main")
+    desk.wait("main", focused=True)
+    window(client, "dialog", "604020", "0 0 120 80", None,
+           "set dialog WM_TRANSIENT_FOR WINDOW @main")
+    rect = desk.wait("dialog", type="floating_con")["rect"]
+    desk.wait_pixel(rect["x"] + 5, rect["y"] + 5, "604020")
+    x, y = rect["x"] + 10, rect["y"] + 10
+    desk.go_to(x, y)
+    desk.input.ask("press", "ok")
+    client.expect("press dialog 10 10")
+    client.send(f"message dialog _NET_WM_MOVERESIZE {x} {y} 8 1 1")
+    client.ask("sync", "synced")
+    # The request is on its way: sway has it once it answers the program about something later.
+    client.send("text dialog _NET_WM_NAME UTF8_STRING moving")
+    desk.wait("moving")
+    desk.input.ask(f"move {x + 30} {y + 40} 640 480", "ok")
+    lab.wait_until(lambda: desk.node("moving")["rect"]["x"] == rect["x"] + 30,
+                   lambda: f"the dialog to move from {rect}: {desk.node('moving')['rect']}")
+    desk.input.ask("release", "ok")
+    x, y = x + 30 + 105, y + 40 + 65
+    desk.go_to(x, y)
+    desk.input.ask("press", "ok")
+    client.expect("press dialog 115 75")
+    client.send(f"message dialog _NET_WM_MOVERESIZE {x} {y} 4 1 1")
+    client.ask("sync", "synced")
+    client.send("text dialog _NET_WM_NAME UTF8_STRING resizing")
+    desk.wait("resizing")
+    desk.input.ask(f"move {x + 20} {y + 10} 640 480", "ok")
+    client.expect(r"configured dialog \S+ \S+ 140 90")
+    desk.input.ask("release", "ok")
 
 
 # Ends
