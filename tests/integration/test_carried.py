@@ -20,6 +20,8 @@ ELSEWHERE = re.compile("wl_.*|zwp_linux_.*|wp_linux_.*|wp_presentation.*|wp_comm
                        "xwayland_.*|wp_fifo.*|zwp_xwayland_.*|.*primary_selection_(offer|source).*")
 # Their buffers have memory, which has to be right; a single pixel does as well.
 MEMORY = ("wl_shm_pool", "zwp_linux_buffer_params_v1")
+# Of whose events an object gets one.
+ALTERNATIVES = ("wp_image_description_v1",)
 DATA = b"some bytes" * 100
 
 
@@ -165,7 +167,7 @@ def test_messages(line, name):
         if message.since <= target.version and not any(
                 arg.kind == "object" and arg.interface is None for arg in message.args):
             ends.tell(target, message)
-            if message.destructor:
+            if message.destructor or name in ALTERNATIVES:
                 ends.made.pop(name)
                 target = ends.get(name)
     ends.talk.sync()

@@ -283,7 +283,7 @@ def confined_pointer(take):
 def touch(take):
     """Two fingers."""
     talk, fake = take.talk, take.hand.fake
-    window = take.window()
+    take.window()
     fingers = talk.bind("wl_seat").get_touch()
     talk.sync()
     for finger, x in ((0, 100), (1, 200)):
@@ -296,7 +296,7 @@ def touch(take):
     fake.touch_frame()
     take.host.sync()
     fingers.wait("up", lambda args: args["id"] == 1)
-    del window
+    talk.until(lambda: talk.heard("wl_touch")[-1][1] == "frame", "the last frame")
     return talk.heard("wl_touch")
 
 
