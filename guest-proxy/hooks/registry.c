@@ -12,7 +12,7 @@
 #include "wire.h"
 
 /* What an X server is offered by us. No compositor gets as far with its names. Source: xwayland-shell-v1. */
-#define SHELL_NAME 0xfffffff0u
+#define SHELL_NAME 0xfffffff2u
 #define SHELL_VERSION 1
 
 /* What all programs are offered by us where the host lacks it. */
