@@ -33,7 +33,7 @@ usage() {
 	                         ${checkout}/demo.png, and everything ends by itself
 
 	APP comes from the build environment (tests/env/enter makes it on first use, about 3 minutes,
-	2.5 GB); tests/env/packages.txt lists what it has, among it:
+	3 GB); tests/env/packages.txt lists what it has, among it:
 	  gtk4-demo, gtk4-widget-factory, featherpad, weston-flower, weston-terminal, foot (which
 	  wants a keyboard, and the headless weston has none)
 	Two at once: examples/demo.sh sh -c 'gtk4-demo & featherpad'
