@@ -262,10 +262,12 @@ static int handle_environment(sd_bus_message *message, void *userdata, sd_bus_er
 		return 0;
 	}
 	session->told = true;
+	/* A bus that starts programs by systemd passes on to it what it is told: systemd's turn is after that,
+	 * or what is unset would be back, empty. */
+	tell_bus(session);
 	if (session->has_systemd) {
 		tell_systemd(session);
 	}
-	tell_bus(session);
 	session->answered = session->pending == 0;
 	return 0;
 }

@@ -10,7 +10,8 @@ import hand
 import pixels
 import rig as lab
 
-NOWHERE = (1000, 740)
+# Where the pointer is an arrow in any program.
+NOWHERE = (512, 12)
 
 
 class Desk:

@@ -61,3 +61,25 @@ def test_units(rig, session):
                    "the proxy to be started again")
     vm.shell("systemctl --user stop causeway-guest.socket causeway-guest.service")
     assert "WAYLAND_DISPLAY" not in environment(vm)
+
+
+def test_session(rig, session):
+    """A session bus and systemd, as a desktop's: both learn of the display; portals come by it."""
+    vm = rig.vm
+    vm.shell("systemctl --user start dbus.socket")
+    sway = rig.sway(size=(640, 480))
+    bridge = rig.bridge(sway)
+    lab.wait_until(lambda: environment(vm).get("WAYLAND_DISPLAY") == bridge.display,
+                   "the user manager to know the display")
+    found = environment(vm)
+    assert (found["XDG_SESSION_TYPE"], found["XDG_CURRENT_DESKTOP"]) == ("wayland", "causeway")
+    done = in_session(vm, "wayland-info")
+    assert done.returncode == 0 and "xdg_wm_base" in done.stdout, done
+    rig.displays.add(bridge.display)
+    program = rig.start([lab.program("portal")], dict(rig.env, WAYLAND_DISPLAY=bridge.display))
+    program.ask("setting org.gnome.desktop.interface font-name", r"setting s .*\d+")
+    program.ask("open A file", "asked")
+    lab.wait_until(lambda: "A file" in sway.windows(), "the portal's dialog")
+    bridge.guest.stop()
+    left = environment(vm)
+    assert not {"WAYLAND_DISPLAY", "XDG_SESSION_TYPE", "XDG_CURRENT_DESKTOP"} & set(left), left
