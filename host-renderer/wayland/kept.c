@@ -401,7 +401,9 @@ static bool make_more(struct hr_kept *kept)
 
 struct hr_kept *hr_kept_create(struct hr_notes *notes, struct br_object *object)
 {
-	struct hr_kept *kept = calloc(1, sizeof(*kept));
+	struct hr_kept *kept = notes->bytes + sizeof(*kept) <= BR_LIMIT_SAID_BYTES
+				       ? calloc(1, sizeof(*kept))
+				       : NULL;
 	if (kept == NULL) {
 		return NULL;
 	}
@@ -416,6 +418,7 @@ struct hr_kept *hr_kept_create(struct hr_notes *notes, struct br_object *object)
 		free(kept);
 		return NULL;
 	}
+	notes->bytes += sizeof(*kept);
 	wl_list_insert(notes->kept.prev, &kept->link);
 	object->record = &kept->record;
 	return kept;
@@ -461,6 +464,7 @@ static void let_go(struct hr_kept *kept)
 
 static void kept_free(struct hr_kept *kept)
 {
+	kept->notes->bytes -= sizeof(*kept);
 	wl_list_remove(&kept->link);
 	free(kept->content);
 	free(kept->xdg);

@@ -134,7 +134,7 @@ void hr_notes_finish(struct hr_notes *notes);
 /** What is kept of an object; NULL: nothing, or no object. */
 struct hr_kept *hr_kept_of(const struct br_object *object);
 
-/** Keep a new object, which holds the reference. NULL: memory is out. */
+/** Keep a new object, which holds the reference. NULL: there is no room. */
 struct hr_kept *hr_kept_create(struct hr_notes *notes, struct br_object *object);
 
 /** References. NULL is fine. Returns kept; NULL. */

@@ -117,7 +117,7 @@ static void note_new(struct hr_notes *notes, struct br_msg *msg, struct br_objec
 	}
 	struct hr_kept *kept = hr_kept_create(notes, object);
 	if (kept == NULL) {
-		notes->broken = "memory is out";
+		notes->broken = "it has more objects than can be kept";
 		return;
 	}
 	kept->surface = hr_kept_ref(surface_of(hr_kept_of(msg->object), msg));
@@ -270,9 +270,11 @@ static bool note_request(struct hr_notes *notes, struct br_msg *msg)
 	if (!is_for_this(notes, msg, kept)) {
 		return false;
 	}
+	/* What we made ourselves we need again. */
+	bool own = made != NULL && made->client_id == 0;
 	if (kept != NULL && msg->desc->keep == BR_KEEP_NONE) {
 		note_action(notes, msg, kept);
-	} else if (notes->broken != NULL || msg->desc->keep == BR_KEEP_NONE ||
+	} else if (notes->broken != NULL || (msg->desc->keep == BR_KEEP_NONE && !own) ||
 		   (msg->desc->flags & BR_MSG_DESTRUCTOR && made == NULL)) {
 		return true;
 	} else if (made != NULL) {

@@ -237,3 +237,19 @@ def test_compositors_that_fail(rig):
     again.wait_colors({"client": "c08040"})
     client.ask("color 00ff00", "painted 00ff00")
     again.wait_colors({"client": "00ff00"})
+
+
+def test_x11(rig):
+    """Xwayland is a program as others are: X programs don't notice."""
+    sway = pixels.painted_sway(rig)
+    empty = sway.screenshot()
+    bridge = rig.bridge(sway)
+    display = bridge.guest.expect_error(r"X11 programs: display (:\d+)")[1]
+    process = pixels.start_client(rig, pixels.Client(
+        "xterm", ["xterm", "-cr", "black", "-e", "sleep", "infinity"], env={"DISPLAY": display}),
+        bridge.display)
+    wanted = pixels.settled(sway, process, empty)
+    for turn in range(2):
+        sway = restart(sway)
+        pixels.wait_same(sway, process, wanted, f"restart-xterm-{turn}")
+        assert sway.windows().keys() == {"sleep"}
