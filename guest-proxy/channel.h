@@ -78,6 +78,22 @@ uint64_t gp_channel_render_node(const struct gp_channel *channel);
  * Returns 0; -ENODEV it is of another device, or the host can't see it; else -errno. */
 int gp_channel_import(struct gp_channel *channel, int fd, struct gp_blob **ret_blob);
 
+/** Whether programs' timelines (DRM syncobjs) can be used: the guest's own device and kernel have them. */
+bool gp_channel_has_timelines(const struct gp_channel *channel);
+
+/** Find the timeline behind an fd (borrowed). *ret_handle, the caller's until gp_channel_timeline_destroy(), ends
+ * with the channel. Returns 0; -EINVAL it is none; else -errno. */
+int gp_channel_timeline_import(struct gp_channel *channel, int fd, uint32_t *ret_handle);
+void gp_channel_timeline_destroy(struct gp_channel *channel, uint32_t handle);
+
+/** Let an eventfd (borrowed) become readable once a point is signalled; now, if it is. That may never be, nor
+ * does the point have to exist yet. Returns 0 or -errno. */
+int gp_channel_timeline_wait(struct gp_channel *channel, uint32_t handle, uint64_t point,
+			     int event_fd);
+
+/** Signal a point, and all before it. Returns 0 or -errno. */
+int gp_channel_timeline_signal(struct gp_channel *channel, uint32_t handle, uint64_t point);
+
 /** An exchange of times with the host. */
 struct gp_clock_sample {
 	uint32_t clock_id;

@@ -55,6 +55,7 @@ static void client_run(struct gp_client *client);
 static void close_channel(struct gp_client *client)
 {
 	struct gp_channel *channel = client->channel;
+	gp_sync_end(&client->state);
 	client->channel = NULL;
 	client->state.channel = NULL;
 	gp_channel_destroy(channel);
@@ -337,7 +338,9 @@ static void client_step(struct gp_client *client)
 		close_channel(client);
 		client->again = true; /* for events that came with the end */
 	}
-	client->dead = client->dead || (!client->again && all_sent(client));
+	/* Nobody may be left who could signal it. */
+	bool stuck = client->hung_up && client->state.waiting && client->state.sync.waits;
+	client->dead = client->dead || stuck || (!client->again && all_sent(client));
 }
 
 static void client_run(struct gp_client *client)

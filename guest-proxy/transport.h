@@ -36,6 +36,7 @@ struct gp_transport_caps {
 	uint32_t
 		rings; /* that commands may be fenced on; a fence may end with a later one of its ring */
 	uint64_t render_node; /* number of the device whose dma-bufs can be imported; 0: none */
+	bool timelines;	      /* programs' timelines can be waited for */
 };
 
 /** What memory of the host is for. */
@@ -107,6 +108,12 @@ struct gp_transport_ops {
 			   enum gp_host_memory kind, gp_resource_fn done, void *data);
 	/* NULL if caps.render_node is 0. */
 	int (*import)(struct gp_context *context, int fd, struct gp_resource **ret_resource);
+	/* NULL if there is no caps.timelines. handle: *ret_handle of an import. */
+	int (*timeline_import)(struct gp_context *context, int fd, uint32_t *ret_handle);
+	void (*timeline_destroy)(struct gp_context *context, uint32_t handle);
+	int (*timeline_wait)(struct gp_context *context, uint32_t handle, uint64_t point,
+			     int event_fd);
+	int (*timeline_signal)(struct gp_context *context, uint32_t handle, uint64_t point);
 	int (*resource_transfer)(struct gp_resource *resource, const struct gp_rows *rows);
 	void (*resource_destroy)(struct gp_resource *resource);
 	void (*destroy)(struct gp_transport *transport);

@@ -282,6 +282,10 @@ static const struct gp_transport_ops virtgpu_ops = {
 	.create_guest = virtgpu_create_guest,
 	.create_host = virtgpu_create_host,
 	.import = virtgpu_import,
+	.timeline_import = virtgpu_timeline_import,
+	.timeline_destroy = virtgpu_timeline_destroy,
+	.timeline_wait = virtgpu_timeline_wait,
+	.timeline_signal = virtgpu_timeline_signal,
 	.resource_transfer = virtgpu_resource_transfer,
 	.resource_destroy = virtgpu_resource_destroy,
 	.destroy = virtgpu_destroy,
@@ -295,6 +299,7 @@ static void read_caps(struct virtgpu_transport *t, uint32_t wanted)
 	caps->causeway = capset->magic == XD_CAPSET_MAGIC;
 	caps->rings = XD_NUM_RINGS;
 	caps->render_node = t->node.device;
+	caps->timelines = t->node.timelines;
 	caps->max_cmd_bytes = sizeof(struct xd_send_receive) + XD_MAX_DATA_COMPAT;
 	if (caps->causeway) {
 		caps->rings = CAUSEWAY_RINGS;

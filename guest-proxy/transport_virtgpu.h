@@ -33,6 +33,7 @@ struct gp_node {
 	char path[GP_NODE_PATH_BYTES];
 	enum gp_node_state state;
 	bool window;		     /* host-visible */
+	bool timelines;		     /* gp_node_has_timelines() */
 	uint64_t device;	     /* its number */
 	uint32_t capsets;	     /* mask of 1 << VIRTGPU_DRM_CAPSET_* */
 	struct xd_capset_ext capset; /* of a usable one; zeroes behind what the host has */
@@ -40,6 +41,9 @@ struct gp_node {
 
 /** Look at one node. Its state says what is wrong with it. */
 void gp_node_probe(struct gp_node *node, const char *path);
+
+/** Whether programs' timelines can be waited for: since Linux 6.6. */
+bool gp_node_has_timelines(int fd);
 
 /** Look at all of /dev/dri, and take the best: causeway-host's, else any host's; else the one that lacks
  * least. Returns false if there is no render node at all. */
@@ -93,12 +97,16 @@ struct virtgpu_transport {
 /** Submit a command; see gp_context_submit(). */
 int virtgpu_submit(struct gp_context *base, const struct gp_submit *submit);
 
-/* transport_virtgpu_memory.c: see struct gp_transport_ops. */
+/* transport_virtgpu_memory.c, transport_virtgpu_timeline.c: see struct gp_transport_ops. */
 int virtgpu_create_guest(struct gp_context *base, int fd, uint64_t size,
 			 struct gp_resource **ret_resource);
 int virtgpu_create_host(struct gp_context *base, uint32_t blob_id, uint64_t size,
 			enum gp_host_memory kind, gp_resource_fn done, void *data);
 int virtgpu_import(struct gp_context *base, int fd, struct gp_resource **ret_resource);
+int virtgpu_timeline_import(struct gp_context *base, int fd, uint32_t *ret_handle);
+void virtgpu_timeline_destroy(struct gp_context *base, uint32_t handle);
+int virtgpu_timeline_wait(struct gp_context *base, uint32_t handle, uint64_t point, int event_fd);
+int virtgpu_timeline_signal(struct gp_context *base, uint32_t handle, uint64_t point);
 int virtgpu_resource_transfer(struct gp_resource *resource, const struct gp_rows *rows);
 void virtgpu_resource_destroy(struct gp_resource *resource);
 

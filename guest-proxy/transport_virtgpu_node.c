@@ -75,6 +75,7 @@ static enum gp_node_state look(int fd, struct gp_node *node)
 		return GP_NODE_NO_CHANNEL;
 	}
 	node->capsets = (uint32_t)value;
+	node->timelines = gp_node_has_timelines(fd);
 	node->window = has_param(fd, VIRTGPU_PARAM_HOST_VISIBLE, &value);
 	return GP_NODE_USABLE;
 }

@@ -39,6 +39,10 @@
 #define BR_LIMIT_MIME_BYTES 255		   /* a longer name is left out */
 #define BR_LIMIT_X_CHUNK_BYTES (64 * 1024) /* of a selection: held, or in a property of ours */
 
+/* Explicit synchronisation of one client */
+#define BR_LIMIT_TIMELINES 4096	    /* imported */
+#define BR_LIMIT_SYNC_RELEASES 1024 /* commits whose buffers the host has */
+
 /* Cursors that the proxy draws */
 #define BR_LIMIT_CURSOR_SCALE 4		  /* of an output; larger ones enlarge the cursor */
 #define BR_LIMIT_CURSOR_SIZE 256	  /* pixels at scale 1 that the user may want */

@@ -49,6 +49,9 @@ static void surface_destroy(struct br_relay *relay, struct br_object *object)
 	if (surface->viewport != NULL) {
 		surface->viewport->surface = NULL;
 	}
+	if (surface->extra != NULL) {
+		surface->extra_gone(surface->extra);
+	}
 	wl_list_remove(&surface->link);
 	surface->surfaces->count--;
 	free(surface);

@@ -42,7 +42,9 @@ struct br_surface {
 	uint32_t transform;
 	bool view_changed;
 	bool has_source, has_destination;
-	struct br_viewport *viewport; /* may be NULL */
+	struct br_viewport *viewport;	 /* may be NULL */
+	void *extra;			 /* the hooks' own; may be NULL: */
+	void (*extra_gone)(void *extra); /* the surface is about to go */
 };
 
 /** The surfaces of a client. */

@@ -129,7 +129,8 @@ static int bound_type(const struct br_msg *msg, unsigned index, uint16_t *ret_if
 	const char *name = msg->args[index - 2].str.ptr;
 	uint32_t version = msg->args[index - 1].u;
 	uint16_t iface = br_iface_find(name);
-	if (iface == BR_IFACE_ANY || br_ifaces[iface].flags & BR_IFACE_HIDDEN) {
+	/* Whether one of the kind was announced is for the hooks to see. */
+	if (iface == BR_IFACE_ANY || br_ifaces[iface].safe_version == 0) {
 		char text[64];
 		return fail(error, BR_ERROR_INVALID_OBJECT, "interface %s is not offered",
 			    br_log_escape(text, sizeof(text), name, strlen(name)));

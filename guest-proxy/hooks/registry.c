@@ -17,6 +17,8 @@
 
 /* What all programs are offered by us where the host lacks it. */
 #define CURSOR_SHAPE_NAME 0xfffffff1u
+/* Where the guest's device has timelines; never the host's. */
+#define SYNCOBJ_NAME 0xfffffff2u
 
 /* Removed globals that a late bind may still name. */
 #define MAX_REMOVED 64
@@ -199,32 +201,51 @@ void gp_own_shm_need(struct br_relay *relay)
 	}
 }
 
-/* The host has announced all that it has to this registry: offer what it lacks and we can do. */
-static void handle_listed(struct br_relay *relay, void *data)
+static bool is_announced(struct br_relay *relay, uint16_t iface)
 {
-	static const char iface[] = "wp_cursor_shape_manager_v1";
-	struct br_object *object = br_relay_client_object(relay, (uint32_t)(uintptr_t)data);
-	struct br_object *other;
+	struct br_object *registry;
 	uint32_t name;
+	return gp_registry_find(relay, iface, &registry, &name) > 0;
+}
+
+static bool cursor_shape_wanted(struct br_relay *relay)
+{
+	return gp_state_of(relay)->cursor_themes != NULL &&
+	       !is_announced(relay, BR_IFACE_WP_CURSOR_SHAPE_MANAGER_V1) &&
+	       is_announced(relay, BR_IFACE_WL_SHM) && is_announced(relay, BR_IFACE_WL_COMPOSITOR);
+}
+
+static void offer(struct br_relay *relay, struct br_object *object, uint32_t name, uint16_t iface)
+{
 	const struct global global = {
-		.name = CURSOR_SHAPE_NAME,
-		.iface = BR_IFACE_WP_CURSOR_SHAPE_MANAGER_V1,
-		.version = br_ifaces[BR_IFACE_WP_CURSOR_SHAPE_MANAGER_V1].safe_version,
+		.name = name,
+		.iface = iface,
+		.version = br_ifaces[iface].safe_version,
 		.ours = true,
 	};
-	if (object == NULL || object->iface != BR_IFACE_WL_REGISTRY ||
-	    gp_registry_find(relay, global.iface, &other, &name) > 0 ||
-	    gp_registry_find(relay, BR_IFACE_WL_SHM, &other, &name) == 0 ||
-	    gp_registry_find(relay, BR_IFACE_WL_COMPOSITOR, &other, &name) == 0) {
-		return;
-	}
 	struct registry *registry = registry_get(relay, object);
 	if (registry == NULL || !add_global(registry, &global)) {
 		return;
 	}
+	const char *text = br_ifaces[iface].name;
 	const union br_arg args[] = {
-		{.u = global.name}, {.str = {iface, sizeof(iface) - 1}}, {.u = global.version}};
+		{.u = name}, {.str = {text, (uint32_t)strlen(text)}}, {.u = global.version}};
 	(void)br_relay_send(relay, BR_EVENT, object, BR_EVT_WL_REGISTRY_GLOBAL, args, NULL);
+}
+
+/* The host has announced all that it has to this registry: offer what it lacks and we can do. */
+static void handle_listed(struct br_relay *relay, void *data)
+{
+	struct br_object *object = br_relay_client_object(relay, (uint32_t)(uintptr_t)data);
+	if (object == NULL || object->iface != BR_IFACE_WL_REGISTRY) {
+		return;
+	}
+	if (cursor_shape_wanted(relay)) {
+		offer(relay, object, CURSOR_SHAPE_NAME, BR_IFACE_WP_CURSOR_SHAPE_MANAGER_V1);
+	}
+	if (gp_sync_wanted(relay) && is_announced(relay, BR_IFACE_ZWP_LINUX_DMABUF_V1)) {
+		offer(relay, object, SYNCOBJ_NAME, BR_IFACE_WP_LINUX_DRM_SYNCOBJ_MANAGER_V1);
+	}
 }
 
 /* The client's own sync is answered after ours. */
@@ -233,7 +254,7 @@ enum br_verdict gp_hook_wl_display_get_registry(struct br_relay *relay, struct b
 {
 	void *registry = (void *)(uintptr_t)msg->args[0].object->client_id;
 	(void)args;
-	if (gp_state_of(relay)->cursor_themes == NULL) {
+	if (gp_state_of(relay)->cursor_themes == NULL && !gp_sync_wanted(relay)) {
 		return BR_FORWARD;
 	}
 	if (br_relay_send(relay, BR_REQUEST, msg->object, msg->opcode, msg->args, NULL) == 0) {
@@ -277,6 +298,8 @@ enum br_verdict gp_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *
 		return BR_DROP;
 	}
 	if (global->ours) {
+		struct gp_sync *sync = &gp_state_of(relay)->sync;
+		sync->bound = sync->bound || global->name == SYNCOBJ_NAME;
 		object->state = BR_OBJECT_OURS;
 		return BR_DROP;
 	}

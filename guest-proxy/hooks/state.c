@@ -12,6 +12,7 @@ void gp_state_init(struct gp_state *state, bool mirror, struct gp_stats *stats)
 	br_surfaces_init(&state->surfaces, BR_LIMIT_OBJECTS);
 	wl_list_init(&state->registries);
 	gp_times_init(&state->times);
+	gp_sync_init(&state->sync);
 }
 
 void gp_state_finish(struct gp_state *state)

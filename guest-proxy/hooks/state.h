@@ -16,6 +16,7 @@
 #include "relay.h"
 #include "shm.h"
 #include "surface.h"
+#include "syncobj.h"
 #include "times.h"
 
 struct gp_cursor_themes;
@@ -59,6 +60,7 @@ struct gp_state {
 	void (*wake)(struct gp_state *state);
 	struct br_surfaces surfaces;
 	struct gp_times times;
+	struct gp_sync sync;
 	struct wl_list registries; /* gp_registry.link */
 	struct br_own_shm own_shm; /* for dma-bufs that are copied */
 	/* Call wake once an fd (borrowed) can be read; there is one such wish at a time. Returns 0 or

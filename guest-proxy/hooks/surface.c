@@ -33,6 +33,9 @@ enum br_verdict gp_hook_wl_surface_attach(struct br_relay *relay, struct br_msg 
 		state->xwayland_waits = true;
 		return BR_AGAIN;
 	}
+	if (!gp_sync_attach(relay, msg->object, args->buffer)) {
+		return BR_DROP;
+	}
 	struct br_surface *surface = mirrored_surface(relay, msg);
 	if (surface != NULL) {
 		struct gp_buffer *buffer = gp_buffer_of(args->buffer);
@@ -135,11 +138,16 @@ enum br_verdict gp_hook_wl_surface_commit(struct br_relay *relay, struct br_msg 
 					  const struct br_args_wl_surface_commit *args)
 {
 	struct br_surface *surface = mirrored_surface(relay, msg);
+	enum gp_sync_verdict sync = gp_sync_commit(relay, msg->object);
 	(void)args;
+	if (sync == GP_SYNC_WAITS || sync == GP_SYNC_FAILED) {
+		return sync == GP_SYNC_WAITS ? BR_AGAIN : BR_DROP;
+	}
 	if (surface == NULL) {
 		return BR_FORWARD;
 	}
-	if (!finished(gp_state_of(relay), surface, gp_buffer_from(br_surface_shown(surface)))) {
+	if (sync == GP_SYNC_IMPLICIT &&
+	    !finished(gp_state_of(relay), surface, gp_buffer_from(br_surface_shown(surface)))) {
 		return BR_AGAIN;
 	}
 	struct gp_buffer *changed = gp_buffer_from(br_surface_commit(surface));

@@ -189,6 +189,75 @@ static int info(struct drm_virtgpu_resource_info *request)
 	return 0;
 }
 
+static int refuse(int err)
+{
+	errno = err;
+	return -1;
+}
+
+static int get_cap(struct drm_get_cap *get)
+{
+	CHECK_INT(get->capability, DRM_CAP_SYNCOBJ_TIMELINE);
+	get->value = !fake_drm.no_timelines;
+	return 0;
+}
+
+static int import_syncobj(struct drm_syncobj_handle *import)
+{
+	CHECK_INT(import->flags, 0);
+	if (import->fd != fake_drm.syncobj_fd) {
+		return refuse(EINVAL);
+	}
+	import->handle = 7;
+	fake_drm.syncobjs++;
+	return 0;
+}
+
+static int destroy_syncobj(const struct drm_syncobj_destroy *destroy)
+{
+	CHECK(destroy->handle == 7 && fake_drm.syncobjs > 0);
+	fake_drm.syncobjs--;
+	return 0;
+}
+
+static int wait_syncobj(const struct drm_syncobj_eventfd *wait)
+{
+	if (fake_drm.no_syncobj_eventfd) {
+		return refuse(EINVAL);
+	}
+	if (wait->handle != 7 || fake_drm.syncobjs == 0) {
+		return refuse(ENOENT);
+	}
+	fake_drm.wait = *wait;
+	return 0;
+}
+
+static int signal_syncobj(const struct drm_syncobj_timeline_array *array)
+{
+	CHECK_INT(array->count_handles, 1);
+	CHECK_INT(*(const uint32_t *)(uintptr_t)array->handles, 7);
+	fake_drm.signalled = *(const uint64_t *)(uintptr_t)array->points;
+	return 0;
+}
+
+static int syncobj_ioctl(unsigned long request, void *arg)
+{
+	switch (request) {
+	case DRM_IOCTL_GET_CAP:
+		return get_cap(arg);
+	case DRM_IOCTL_SYNCOBJ_FD_TO_HANDLE:
+		return import_syncobj(arg);
+	case DRM_IOCTL_SYNCOBJ_DESTROY:
+		return destroy_syncobj(arg);
+	case DRM_IOCTL_SYNCOBJ_EVENTFD:
+		return wait_syncobj(arg);
+	case DRM_IOCTL_SYNCOBJ_TIMELINE_SIGNAL:
+		return signal_syncobj(arg);
+	default:
+		FAIL("ioctl 0x%lx is not expected", request);
+	}
+}
+
 int __wrap_drmIoctl(int fd, unsigned long request, void *arg)
 {
 	CHECK(fd >= 0);
@@ -218,7 +287,7 @@ int __wrap_drmIoctl(int fd, unsigned long request, void *arg)
 	case DRM_IOCTL_VIRTGPU_TRANSFER_FROM_HOST:
 		return transfer(arg, false);
 	default:
-		FAIL("ioctl 0x%lx is not expected", request);
+		return syncobj_ioctl(request, arg);
 	}
 }
 

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <xf86drm.h>
+
 #include <drm/virtgpu_drm.h>
 
 #include "cross_domain.h"
@@ -45,6 +47,8 @@ struct fake_drm {
 	/* Settings */
 	struct xd_capset_ext capset;
 	bool no_window;
+	bool no_timelines;	    /* DRM_CAP_SYNCOBJ_TIMELINE is 0 ... */
+	bool no_syncobj_eventfd;    /* ... or the kernel is older than Linux 6.6 */
 	unsigned long fail_request; /* this ioctl fails ... */
 	unsigned fail_after;	    /* ... behind so many of its kind */
 	bool fail_always;	    /* ... from then on; else once */
@@ -59,6 +63,10 @@ struct fake_drm {
 	size_t n_execs;
 	struct fake_transfer *transfers; /* owned */
 	size_t n_transfers;
+	int syncobj_fd;			 /* imported; -1: no timeline, which an import refuses */
+	uint32_t syncobjs;		 /* that are open */
+	struct drm_syncobj_eventfd wait; /* last */
+	uint64_t signalled;		 /* last point */
 };
 
 extern struct fake_drm fake_drm;

@@ -20,6 +20,8 @@ struct gp_blob *blobs[16];
 uint32_t next_res_id = 1;
 bool alloc_later;
 uint64_t render_node;
+bool has_timelines;
+struct fake_timeline timelines[8];
 int (*import)(int fd, struct gp_blob **ret_blob);
 int (*read_clock)(uint32_t clock_id, gp_clock_done done, void *data);
 static struct {
@@ -62,6 +64,61 @@ uint64_t gp_channel_render_node(const struct gp_channel *channel)
 {
 	(void)channel;
 	return render_node;
+}
+
+bool gp_channel_has_timelines(const struct gp_channel *channel)
+{
+	(void)channel;
+	return has_timelines;
+}
+
+/* Its fd is a memfd, by its size known again; a handle is its place plus 1. */
+int gp_channel_timeline_import(struct gp_channel *channel, int fd, uint32_t *ret_handle)
+{
+	off_t number = lseek(fd, 0, SEEK_END);
+	(void)channel;
+	if (number < 1 || number > 8) {
+		return -EINVAL;
+	}
+	timelines[number - 1].imported++;
+	*ret_handle = (uint32_t)number;
+	return 0;
+}
+
+static struct fake_timeline *find_timeline(uint32_t handle)
+{
+	CHECK(handle >= 1 && handle <= 8 && timelines[handle - 1].imported > 0);
+	return &timelines[handle - 1];
+}
+
+void gp_channel_timeline_destroy(struct gp_channel *channel, uint32_t handle)
+{
+	(void)channel;
+	find_timeline(handle)->imported--;
+}
+
+int gp_channel_timeline_wait(struct gp_channel *channel, uint32_t handle, uint64_t point,
+			     int event_fd)
+{
+	struct fake_timeline *timeline = find_timeline(handle);
+	const uint64_t one = 1;
+	(void)channel;
+	timeline->waits++;
+	if (timeline->fail_wait < 0) {
+		return timeline->fail_wait;
+	}
+	if (point <= timeline->value) {
+		CHECK_INT(write(event_fd, &one, sizeof(one)), sizeof(one));
+	}
+	return 0;
+}
+
+int gp_channel_timeline_signal(struct gp_channel *channel, uint32_t handle, uint64_t point)
+{
+	struct fake_timeline *timeline = find_timeline(handle);
+	(void)channel;
+	timeline->value = point > timeline->value ? point : timeline->value;
+	return 0;
 }
 
 int gp_channel_import(struct gp_channel *channel, int fd, struct gp_blob **ret_blob)
@@ -128,6 +185,7 @@ void start(struct fixture *f)
 	alloc_later = false;
 	next_res_id = 1;
 	render_node = 0;
+	memset(timelines, 0, sizeof(timelines));
 	import = NULL;
 	gp_state_init(&f->state, true, &f->stats);
 	f->state.channel = (struct gp_channel *)&channel;
@@ -157,6 +215,9 @@ void finish(struct fixture *f)
 	br_fd_clear(&f->file);
 	for (unsigned i = 0; i < 16; i++) {
 		CHECK(blobs[i] == NULL);
+	}
+	for (unsigned i = 0; i < 8; i++) {
+		CHECK_INT(timelines[i].imported, 0);
 	}
 }
 

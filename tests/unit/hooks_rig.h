@@ -23,7 +23,17 @@ struct fixture {
 	uint8_t *pixels;
 };
 
-extern struct gp_blob *blobs[16]; /* by resource id */
+/** What the kernel has of a timeline. */
+struct fake_timeline {
+	unsigned imported; /* handles */
+	unsigned waits;	   /* ever asked for */
+	int fail_wait;	   /* 0, or -errno of a wait */
+	uint64_t value;	   /* highest point that is signalled */
+};
+
+extern struct fake_timeline timelines[8]; /* by the size of their file, less 1 */
+extern bool has_timelines;		  /* start() leaves it as it is */
+extern struct gp_blob *blobs[16];	  /* by resource id */
 extern uint32_t next_res_id;
 extern bool alloc_later; /* until finish_alloc() */
 extern uint64_t render_node;

@@ -106,6 +106,44 @@ static struct gp_resource *make_guest(struct rig *rig, uint64_t size)
 	return resource;
 }
 
+/* --- timelines --- */
+
+TEST(timelines_are_the_kernels)
+{
+	struct rig rig;
+	uint32_t handle;
+	start(&rig);
+	fake_drm.syncobj_fd = 33;
+	const struct gp_transport_ops *ops = rig.context->ops;
+	CHECK(rig.transport->caps.timelines);
+	CHECK_INT(ops->timeline_import(rig.context, 34, &handle), -EINVAL);
+	CHECK_INT(ops->timeline_import(rig.context, 33, &handle), 0);
+	CHECK_INT(ops->timeline_wait(rig.context, handle, UINT64_MAX, 5), 0);
+	CHECK(fake_drm.wait.fd == 5 && fake_drm.wait.point == UINT64_MAX);
+	CHECK_INT(fake_drm.wait.flags, 0); /* of a point that is signalled, not just there */
+	CHECK_INT(ops->timeline_signal(rig.context, handle, 1ull << 40), 0);
+	CHECK(fake_drm.signalled == 1ull << 40);
+	ops->timeline_destroy(rig.context, handle);
+	CHECK_INT(fake_drm.syncobjs, 0);
+	CHECK_INT(ops->timeline_wait(rig.context, handle, 1, 5), -ENOENT);
+	finish(&rig);
+}
+
+TEST(without_a_call_to_wait_there_are_no_timelines)
+{
+	for (int old = 0; old < 2; old++) {
+		struct rig rig;
+		fake_drm_start();
+		fake_drm.no_timelines = !old;
+		fake_drm.no_syncobj_eventfd = old;
+		open_transport(&rig);
+		CHECK(!rig.transport->caps.timelines);
+		gp_transport_destroy(rig.transport);
+		wl_event_loop_destroy(rig.loop);
+		fake_drm_finish();
+	}
+}
+
 /* --- rows --- */
 
 static void check_transfer(size_t at, uint32_t offset, uint32_t bytes, uint32_t rows)
