@@ -18,6 +18,9 @@
 #include "session.h"
 #include "stream.h"
 #include "transport.h"
+#ifdef HAVE_XWAYLAND
+#include "xwayland/server.h"
+#endif
 
 #define DEADLINE_MS 5000
 #define REGISTRY_ID 2u
@@ -221,11 +224,30 @@ bool gp_check_has_file(const char *const *patterns)
 	return any;
 }
 
+/* Only X11 programs need it. */
+static void check_xwayland(void)
+{
+#ifdef HAVE_XWAYLAND
+	if (xw_server_installed()) {
+		(void)ok("X11 programs", "Xwayland is installed");
+	} else {
+		printf("without  X11 programs: no Xwayland in PATH: install it (package xwayland) "
+		       "where "
+		       "they are wanted\n");
+	}
+#else
+	printf("without  X11 programs: causeway-guest was built without: -Dxwayland=enabled\n");
+#endif
+}
+
 int gp_check(const struct gp_options *options, struct wl_event_loop *loop)
 {
 	bool complete = check_runtime_dir();
 	complete = check_host(options, loop) && complete;
 	gp_gpu_check(options);
+	if (options->xwayland) {
+		check_xwayland();
+	}
 	gp_session_check();
 	return complete ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -44,7 +44,8 @@ struct xw_role {
 	/* Of a configure, until xdg_surface's own. */
 	int32_t x, y, width, height;
 	bool fullscreen, maximized, activated, tiled;
-	uint16_t old_width, old_height; /* until the program has resized it; 0: it has not */
+	uint16_t free_width, free_height; /* from before the compositor kept it; 0: it does not */
+	uint16_t old_width, old_height;	  /* until the program has resized it; 0: it has not */
 	/* What the compositor was told. */
 	char *title, *app_id;
 	struct xw_role *told_parent;
@@ -96,32 +97,51 @@ static struct br_object *need_base(struct xw_wm *wm)
 
 /* --- what the compositor says --- */
 
+/* The size that the compositor wants; where it leaves that to the window, the one from before it was kept at
+ * another. */
+static void choose_size(struct xw_role *role, uint16_t *ret_width, uint16_t *ret_height)
+{
+	const struct xw_window *window = role->window;
+	bool keeps = xw_role_keeps_size(role), kept = role->free_width != 0;
+	uint16_t width = role->width > 0 && role->width <= INT16_MAX ? (uint16_t)role->width : 0;
+	uint16_t height =
+		role->height > 0 && role->height <= INT16_MAX ? (uint16_t)role->height : 0;
+	if (keeps && !kept) {
+		role->free_width = window->width;
+		role->free_height = window->height;
+	}
+	*ret_width = width > 0 ? width : !keeps && kept ? role->free_width : window->width;
+	*ret_height = height > 0 ? height : !keeps && kept ? role->free_height : window->height;
+	if (!keeps) {
+		role->free_width = role->free_height = 0;
+	}
+	if (!keeps && role->old_width != 0 && width == role->old_width &&
+	    height == role->old_height) {
+		/* From before the program has chosen another. */
+		*ret_width = window->width;
+		*ret_height = window->height;
+	} else {
+		role->old_width = role->old_height = 0;
+	}
+}
+
 static void apply_toplevel(struct xw_role *role)
 {
 	struct xw_window *window = role->window;
 	struct xw_wm *wm = window->wm;
 	struct xw_props *props = &window->props;
-	uint16_t width =
-		role->width > 0 && role->width <= INT16_MAX ? (uint16_t)role->width : window->width;
-	uint16_t height = role->height > 0 && role->height <= INT16_MAX ? (uint16_t)role->height
-									: window->height;
+	uint16_t width, height;
+	choose_size(role, &width, &height);
 	if (role->ready) {
 		props->fullscreen = role->told_fullscreen = role->fullscreen;
 		props->maximized = role->told_maximized = role->maximized;
-	}
-	if (width == role->old_width && height == role->old_height && !xw_role_keeps_size(role)) {
-		/* From before the program has chosen another. */
-		width = window->width;
-		height = window->height;
-	} else {
-		role->old_width = role->old_height = 0;
 	}
 	if (width != window->width || height != window->height || window->x != 0 ||
 	    window->y != 0) {
 		xw_window_configure(window, 0, 0, width, height);
 	}
-	if (role->activated && props->minimized) {
-		props->minimized = false; /* it is shown again */
+	if (role->activated) {
+		props->minimized = role->told_minimized = false; /* it is shown again */
 	}
 	if (role->activated != (wm->focus == window)) {
 		xw_focus_set(wm, role->activated ? window : NULL);

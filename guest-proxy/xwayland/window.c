@@ -67,9 +67,6 @@ void xw_window_destroy(struct xw_window *window)
 {
 	struct xw_wm *wm = window->wm;
 	xw_window_hide(window);
-	if (window->surface != NULL) {
-		window->surface->window = NULL;
-	}
 	xw_attention_forget(window);
 	xw_reply_drop(&wm->replies, window);
 	xw_props_finish(&window->props);
@@ -117,6 +114,7 @@ void xw_window_update(struct xw_window *window)
 	} else if (window->surface != NULL && window->mapped && xw_props_known(&window->props)) {
 		if (xw_role_create(window) < 0) {
 			br_log_peer(BR_LOG_WARN, "guest: an X11 window can't be shown");
+			xw_window_hide(window);
 		}
 	}
 	/* Without a role its surface has nothing to wait for. */
@@ -130,6 +128,12 @@ void xw_window_hide(struct xw_window *window)
 	}
 	xw_role_destroy(window->role);
 	window->role = NULL;
+	/* What was shown once can't have a role again; mapped again it has another surface. */
+	if (window->surface != NULL) {
+		window->surface->window = NULL;
+		window->surface = NULL;
+		window->serial = 0;
+	}
 	xw_wm_wake(window->wm);
 }
 

@@ -60,7 +60,7 @@ void xw_window_set_serial(struct xw_window *window, uint64_t serial);
 /** Show it if all is known that is needed for that. */
 void xw_window_update(struct xw_window *window);
 
-/** Take it off the screen. */
+/** Take it off the screen, until it is mapped again. */
 void xw_window_hide(struct xw_window *window);
 
 /** Tell the X server and the program a size and place. */

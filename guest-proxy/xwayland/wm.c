@@ -260,8 +260,6 @@ void xw_wm_surface_gone(struct xw_wm *wm, struct br_object *object)
 	struct xw_window *window = surface->window;
 	if (window != NULL) {
 		xw_window_hide(window);
-		window->surface = NULL;
-		window->serial = 0;
 	}
 	wl_list_remove(&surface->link);
 	free(surface);
@@ -273,6 +271,10 @@ void xw_wm_pointer_enter(struct xw_wm *wm, struct br_object *object)
 	wm->pointer = surface != NULL ? surface->window : NULL;
 	if (wm->pointer != NULL) {
 		xw_focus_raise(wm->pointer);
+		if (wm->pointer->props.minimized) {
+			wm->pointer->props.minimized = false; /* not every compositor tells */
+			xw_window_publish_state(wm->pointer);
+		}
 		xw_wm_flush(wm);
 	}
 }

@@ -31,6 +31,9 @@ def test_guest_with_a_host(rig):
     kind, text = found["Wayland on the host"]
     usable = int(re.search(r"(\d+) globals usable", text)[1])
     assert kind == "ok" and usable > 10, text
+    assert found["X11 programs"][0] == "ok"
+    bare = check(rig, "guest", "--transport", f"socket:{bridge.socket}", status=0, PATH="/nonexistent")
+    assert bare["X11 programs"][0] == "without" and "xwayland" in bare["X11 programs"][1]
     # It was a look only: others are served as before.
     rig.probe(bridge.display, "after", window=True)
 

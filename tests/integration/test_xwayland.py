@@ -49,9 +49,11 @@ class Desk:
                        lambda: f"{color} at {x},{y} (is {self.pixel(x, y)})")
 
 
-    def go_to(self, x, y):
+    def go_to(self, client, name, x, y):
         """The pointer, in two steps: to Xwayland the jump into a window is also a relative motion to come."""
         self.input.ask(f"move {x - 1} {y} 640 480", "ok")
+        lab.wait_until(lambda: f"entered {name}" in client.lines,
+                       lambda: f"the pointer to be in {name}: {client.lines[-5:]}")
         self.input.ask(f"move {x} {y} 640 480", "ok")
 
 
@@ -449,11 +451,11 @@ def test_pointer(desk, client):
     window(client, "right", "402060")
     desk.wait("right", focused=True)
     desk.sway.wait_colors({"left": "204060", "right": "402060"})
-    desk.go_to(10, 20)
+    desk.go_to(client, "left", 10, 20)
     desk.input.ask("press", "ok")
     client.expect("press left 10 20")
     desk.input.ask("release", "ok")
-    desk.go_to(330, 40)
+    desk.go_to(client, "right", 330, 40)
     desk.input.ask("press", "ok")
     client.expect("press right 10 40")
     desk.input.ask("release", "ok")
@@ -468,7 +470,7 @@ def test_moved_and_resized_by_the_user(desk, client):
     rect = desk.wait("dialog", type="floating_con")["rect"]
     desk.wait_pixel(rect["x"] + 5, rect["y"] + 5, "604020")
     x, y = rect["x"] + 10, rect["y"] + 10
-    desk.go_to(x, y)
+    desk.go_to(client, "dialog", x, y)
     desk.input.ask("press", "ok")
     client.expect("press dialog 10 10")
     client.send(f"message dialog _NET_WM_MOVERESIZE {x} {y} 8 1 1")
@@ -481,7 +483,7 @@ def test_moved_and_resized_by_the_user(desk, client):
                    lambda: f"the dialog to move from {rect}: {desk.node('moving')['rect']}")
     desk.input.ask("release", "ok")
     x, y = x + 30 + 105, y + 40 + 65
-    desk.go_to(x, y)
+    desk.go_to(client, "dialog", x, y)
     desk.input.ask("press", "ok")
     client.expect("press dialog 115 75")
     client.send(f"message dialog _NET_WM_MOVERESIZE {x} {y} 4 1 1")

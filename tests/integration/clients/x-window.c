@@ -16,7 +16,7 @@
  *   sync                              a round trip; prints "synced"
  *   quit
  * Events: "mapped NAME", "unmapped NAME", "configured NAME X Y W H", "focused NAME", "unfocused NAME",
- * "message NAME PROTOCOL", "key NAME CODE", "press NAME X Y", "error CODE REQUEST".
+ * "message NAME PROTOCOL", "key NAME CODE", "press NAME X Y", "entered NAME" (by the pointer), "error CODE REQUEST".
  */
 #include <poll.h>
 #include <stdarg.h>
@@ -103,7 +103,8 @@ static void make_window(char **words, int n)
 {
 	const uint32_t values[] = {(uint32_t)strtoul(words[2], NULL, 16), n > 7,
 				   XCB_EVENT_MASK_STRUCTURE_NOTIFY | XCB_EVENT_MASK_FOCUS_CHANGE |
-					   XCB_EVENT_MASK_KEY_PRESS | XCB_EVENT_MASK_BUTTON_PRESS};
+					   XCB_EVENT_MASK_KEY_PRESS | XCB_EVENT_MASK_BUTTON_PRESS |
+					   XCB_EVENT_MASK_ENTER_WINDOW};
 	if (n_windows == MAX_WINDOWS) {
 		die("too many windows");
 	}
@@ -364,6 +365,9 @@ static void handle_event(const xcb_generic_event_t *event)
 		break;
 	case XCB_KEY_PRESS:
 		say("key %s %u", name_of(press->event), press->detail);
+		break;
+	case XCB_ENTER_NOTIFY:
+		say("entered %s", name_of(press->event));
 		break;
 	case XCB_BUTTON_PRESS:
 		say("press %s %d %d", name_of(press->event), press->event_x, press->event_y);
