@@ -43,6 +43,13 @@ class Hand:
             return len(seen) >= alike and all(one == seen[-1] for one in seen[-alike:])
         lab.wait_until(look, "the picture to stand still")
 
+    def wait_change(self, do):
+        """Until what is done shows, and all of it."""
+        before = self.sway.screenshot()
+        do()
+        lab.wait_until(lambda: self.sway.screenshot() != before, "the picture to change")
+        self.wait_still()
+
     def move(self, x, y):
         self.device.ask(f"move {int(x)} {int(y)} {self.area[0]} {self.area[1]}", "ok")
 

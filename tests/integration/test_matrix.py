@@ -349,12 +349,16 @@ def test_browser(bridged, name):
     on.title("typed from the host: Grüße")
     person.click(*button)
     on.title("clicked")
-    # A menu is a window of its own.
+    # A menu is a window of its own: it covers what is below.
+    on.area = (choice[0] - 20, choice[1] + 25, choice[0] + 20, choice[1] + 50)
+    on.look("page")
     person.click(*choice)
-    person.wait_still()
+    on.look("menu")
     person.keys(hand.DOWN)
     person.keys(hand.ENTER)
     on.title("chosen two")
+    on.look("menu gone")
+    on.area = None
     person.pull(source, target)
     on.title("over")
     # The target has to have said yes before the drop counts as one.
@@ -492,8 +496,11 @@ def test_tk(bridged):
     desk.host_copies("from the host: Grüße")
     person.keys(hand.CTRL, *hand.CODES["v"])
     on.title("from the host: Grüße")
+    on.look("pasted")
+    on.area = (0, 30, 60, 60)
+    on.look("page")
     person.click(20, 12)
-    person.wait_still()
+    on.look("menu")
     person.keys(hand.DOWN)
     person.keys(hand.ENTER)
     on.title("chosen Second")

@@ -299,10 +299,8 @@ def test_portal_file_chooser(rig, portals):
     lab.wait_until(lambda: "Pick one" in person.sway.windows(), "the dialog")
     # Its text field comes with the first letter.
     person.wait_still()
-    person.type("/")
-    person.wait_still()
-    person.type(str(path)[1:])
-    person.wait_still()
+    person.wait_change(lambda: person.type("/"))
+    person.wait_change(lambda: person.type(str(path)[1:]))
     person.keys(hand.ENTER)
     assert program.expect("response 0 (.*)")[1] == f"file://{path}"
     lab.wait_until(lambda: not person.sway.windows(), "the dialog to go")
