@@ -4,14 +4,12 @@
 One sway, one bridge and one Xwayland for all tests; xclip and wl-clipboard at the ends, or a client of our
 own where it has to stall, die, or drag.
 """
-import ctypes.util
 import hashlib
 import os
 import random
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 
 import pytest
@@ -108,13 +106,13 @@ class Desk:
         lab.wait_until(lambda: mime in self.x_types(kind), f"{mime} for X11 programs")
 
     def tiles(self):
-        """The windows' rectangles, once they share the width evenly."""
+        """The two windows' rectangles, once both have drawn their half."""
         found = self.sway.windows()
-        even = all(abs(rect["width"] - SIZE[0] / len(found)) <= 1 for rect in found.values())
-        return found if even and "x11" in found and "host" in found else None
+        halves = all(rect["width"] == SIZE[0] // 2 for rect in found.values())
+        return found if halves and len(found) == 2 else None
 
     def point_at(self, title, fx, fy):
-        rect = lab.wait_until(self.tiles, "windows beside each other")[title]
+        rect = lab.wait_until(self.tiles, "two windows beside each other")[title]
         x, y = rect["x"] + int(rect["width"] * fx), rect["y"] + int(rect["height"] * fy)
         self.input.ask(f"move {x} {y} {SIZE[0]} {SIZE[1]}", "ok")
         return x - rect["x"], y - rect["y"]
@@ -308,66 +306,3 @@ def test_drag_from_x_to_nowhere(desk):
     desk.sway.run("workspace 1")
     desk.focus_x()
     desk.x.ask("sync", "synced")
-
-
-def start_gtk_drag(desk, gtk):
-    at = len(gtk.lines)
-
-    def entered():
-        desk.point_at("x11", 0.5, 0.5)
-        desk.point_at("gtk", 0.4, 0.5)
-        return "enter" in gtk.lines[at:]
-    lab.wait_until(entered, "the pointer over gtk")
-    gtk.mark()
-    desk.host.mark()
-    desk.input.ask("press", "ok")
-
-    def dragged():
-        for place in (0.5, 0.6, 0.7):
-            desk.point_at("gtk", place, 0.5)
-        return "drag-begin" in gtk.lines[gtk.at:]
-    lab.wait_until(dragged, "GTK to drag")
-
-
-@pytest.mark.skipif(not ctypes.util.find_library("gtk-3"), reason="GTK 3 is not installed")
-def test_a_toolkits_drags(desk):
-    """GTK 3: from and to a Wayland program, and to itself."""
-    desk.host.mark()
-    gtk = desk.rig.start([sys.executable, str(lab.HERE / "clients" / "gtkdrag.py")],
-                         dict(desk.x_env, GDK_BACKEND="x11", NO_AT_BRIDGE="1"))
-    lab.wait_until(lambda: "gtk" in desk.sway.windows(), "the window gtk")
-    desk.host.expect(rf"resized 21\d {SIZE[1]}")
-
-    start_gtk_drag(desk, gtk)
-    desk.point_at("host", 0.3, 0.5)
-    desk.host.expect(rf"dnd-enter \d+ \d+ {UTF8} .*")
-    desk.point_at("host", 0.6, 0.5)
-    desk.host.expect("dnd-action 1")
-    desk.input.ask("release", "ok")
-    digest = hashlib.sha256(b"hello from gtk").hexdigest()
-    desk.host.expect(f"received dnd 14 {digest}")
-    gtk.expect("drag-end")
-
-    start_gtk_drag(desk, gtk)
-    gtk.expect("drag-motion")
-    desk.input.ask("release", "ok")
-    gtk.expect("received hello from gtk")
-    gtk.expect("drag-end")
-
-    desk.aim("host", desk.host)
-    desk.host.ask(f"offer dnd {UTF8} {desk.file(b'hello gtk')}", "offered dnd .*")
-    desk.input.ask("press", "ok")
-    desk.host.expect("drag-started")
-    desk.host.ask("sync", "synced")
-    gtk.mark()
-    desk.point_at("gtk", 0.3, 0.5)
-    desk.point_at("gtk", 0.5, 0.5)
-    gtk.expect("drag-motion")
-    desk.host.expect("dnd-leave")
-    desk.host.expect("drag-action 1")
-    desk.input.ask("release", "ok")
-    gtk.expect("received hello gtk")
-    desk.host.expect("drag-finished")
-    desk.host.mark()
-    gtk.kill()
-    desk.host.expect(rf"resized {SIZE[0] // 2} {SIZE[1]}")
