@@ -42,8 +42,8 @@ static void handle_token(struct br_relay *relay, struct br_object *token, struct
 void xw_attention_ask(struct xw_window *window)
 {
 	struct xw_wm *wm = window->wm;
-	if (window->token != NULL || window->surface == NULL || wm->focus == window ||
-	    need_activation(wm) == NULL) {
+	if (window->token != NULL || window->surface == NULL ||
+	    (wm->focus == window && !window->props.minimized) || need_activation(wm) == NULL) {
 		return;
 	}
 	struct br_object *token = br_relay_create_server_object(

@@ -46,6 +46,21 @@ static void publish_supported(struct xw_wm *wm)
 			   values);
 }
 
+/* An arrow, instead of the cross that X has where a program chooses nothing. Source: X11/cursorfont.h. */
+static void set_cursor(struct xw_wm *wm)
+{
+	enum { LEFT_PTR = 68, MOST = UINT16_MAX };
+	static const char name[] = "cursor";
+	xcb_font_t font = xcb_generate_id(wm->conn);
+	xcb_cursor_t cursor = xcb_generate_id(wm->conn);
+	(void)xcb_open_font(wm->conn, font, sizeof(name) - 1, name);
+	(void)xcb_create_glyph_cursor(wm->conn, cursor, font, font, LEFT_PTR, LEFT_PTR + 1, 0, 0, 0,
+				      MOST, MOST, MOST);
+	(void)xcb_change_window_attributes(wm->conn, wm->root, XCB_CW_CURSOR, &cursor);
+	(void)xcb_free_cursor(wm->conn, cursor);
+	(void)xcb_close_font(wm->conn, font);
+}
+
 void xw_root_init(struct xw_wm *wm)
 {
 	static const char name[] = "causeway";
@@ -62,6 +77,7 @@ void xw_root_init(struct xw_wm *wm)
 	xw_wm_set_property(wm, wm->root, atoms[XW_ATOM_NET_SUPPORTING_WM_CHECK], XCB_ATOM_WINDOW, 1,
 			   &wm->own);
 	publish_supported(wm);
+	set_cursor(wm);
 	xw_wm_set_property(wm, wm->root, atoms[XW_ATOM_NET_NUMBER_OF_DESKTOPS], XCB_ATOM_CARDINAL,
 			   1, &one);
 	xw_wm_set_property(wm, wm->root, atoms[XW_ATOM_NET_CURRENT_DESKTOP], XCB_ATOM_CARDINAL, 1,
