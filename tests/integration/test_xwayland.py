@@ -52,9 +52,9 @@ class Desk:
     def go_to(self, client, name, x, y):
         """The pointer, in two steps: to Xwayland the jump into a window is also a relative motion to come."""
         self.input.ask(f"move {x - 1} {y} 640 480", "ok")
-        lab.wait_until(lambda: f"entered {name}" in client.lines,
-                       lambda: f"the pointer to be in {name}: {client.lines[-5:]}")
         self.input.ask(f"move {x} {y} 640 480", "ok")
+        lab.wait_until(lambda: client.ask("pointer", "pointer (.*)")[1] == name,
+                       f"X's pointer to be in {name}")
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,11 @@
  *   get NAME PROPERTY                 prints "is NAME PROPERTY VALUE..."
  *   take NAME                         take the input focus, as WM_TAKE_FOCUS allows
  *   where NAME                        prints "at NAME X Y W H", in the root window
+ *   pointer                           prints "pointer NAME": the window that X has it in
  *   sync                              a round trip; prints "synced"
  *   quit
  * Events: "mapped NAME", "unmapped NAME", "configured NAME X Y W H", "focused NAME", "unfocused NAME",
- * "message NAME PROTOCOL", "key NAME CODE", "press NAME X Y", "entered NAME" (by the pointer), "error CODE REQUEST".
+ * "message NAME PROTOCOL", "key NAME CODE", "press NAME X Y", "error CODE REQUEST".
  */
 #include <poll.h>
 #include <stdarg.h>
@@ -103,8 +104,7 @@ static void make_window(char **words, int n)
 {
 	const uint32_t values[] = {(uint32_t)strtoul(words[2], NULL, 16), n > 7,
 				   XCB_EVENT_MASK_STRUCTURE_NOTIFY | XCB_EVENT_MASK_FOCUS_CHANGE |
-					   XCB_EVENT_MASK_KEY_PRESS | XCB_EVENT_MASK_BUTTON_PRESS |
-					   XCB_EVENT_MASK_ENTER_WINDOW};
+					   XCB_EVENT_MASK_KEY_PRESS | XCB_EVENT_MASK_BUTTON_PRESS};
 	if (n_windows == MAX_WINDOWS) {
 		die("too many windows");
 	}
@@ -317,6 +317,11 @@ static void handle_command(char *line)
 	if (strcmp(words[0], "quit") == 0) {
 		xcb_disconnect(conn);
 		exit(0);
+	} else if (strcmp(words[0], "pointer") == 0) {
+		xcb_query_pointer_reply_t *reply =
+			xcb_query_pointer_reply(conn, xcb_query_pointer(conn, screen->root), NULL);
+		say("pointer %s", reply != NULL ? name_of(reply->child) : "-");
+		free(reply);
 	} else if (strcmp(words[0], "sync") == 0) {
 		free(xcb_get_input_focus_reply(conn, xcb_get_input_focus(conn), NULL));
 		say("synced");
@@ -365,9 +370,6 @@ static void handle_event(const xcb_generic_event_t *event)
 		break;
 	case XCB_KEY_PRESS:
 		say("key %s %u", name_of(press->event), press->detail);
-		break;
-	case XCB_ENTER_NOTIFY:
-		say("entered %s", name_of(press->event));
 		break;
 	case XCB_BUTTON_PRESS:
 		say("press %s %d %d", name_of(press->event), press->event_x, press->event_y);
