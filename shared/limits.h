@@ -58,7 +58,7 @@
 /* The device */
 #define BR_LIMIT_RESOURCES 65536		/* of one device */
 #define BR_LIMIT_CTX_RESOURCES 16384		/* attached to one context */
-#define BR_LIMIT_CTX_MAPS 2048			/* of its blobs; QEMU looks at all for each */
+#define BR_LIMIT_CTX_MAPS 2048			/* that the VMM maps; QEMU looks at all for each */
 #define BR_LIMIT_BLOB_BYTES (1ull << 32)	/* one blob */
 #define BR_LIMIT_DEVICE_BYTES (16ull << 30)	/* host memory for the blobs of one device */
 #define BR_LIMIT_HELD_BYTES (4ull << 30)	/* of it that the compositor has for one client */

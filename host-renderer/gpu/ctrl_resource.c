@@ -11,7 +11,6 @@
 #include "fd.h"
 #include "host.h"
 #include "limits.h"
-#include "log.h"
 #include "render.h"
 #include "resource.h"
 
@@ -166,11 +165,6 @@ static int map(struct hr_resource *resource, uint64_t offset, const struct hr_re
 	if (resource->blob_mem != VIRTIO_GPU_BLOB_MEM_HOST3D || resource->mapped ||
 	    !(resource->blob_flags & VIRTIO_GPU_BLOB_FLAG_USE_MAPPABLE)) {
 		return -EINVAL;
-	}
-	if (resource->maker && resource->maker->n_mapped >= BR_LIMIT_CTX_MAPS) {
-		br_log_peer(BR_LOG_WARN, "host: a guest program maps more than %d pieces of memory",
-			    BR_LIMIT_CTX_MAPS);
-		return -ENOSPC;
 	}
 	hr_resource_set_mapped(resource, true);
 	int ret = frontend->ops->map ? frontend->ops->map(frontend->data, resource, offset, request)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <wayland-server-core.h>
 
+#include "../gpu/context.h"
 #include "../gpu/device.h"
 #include "../gpu/resource.h"
 #include "fd.h"
@@ -448,6 +449,13 @@ static int map_file(struct hr_window *window, struct hr_resource *resource, uint
 		.flags = VU_SHMEM_MAP_RW,
 	};
 	struct due *due;
+	/* Its own is counted already. */
+	if (resource->maker && resource->maker->n_mapped > BR_LIMIT_CTX_MAPS) {
+		br_log_peer(BR_LOG_WARN,
+			    "vhost: a guest program maps more than %d pieces of memory",
+			    BR_LIMIT_CTX_MAPS);
+		return -ENOSPC;
+	}
 	if (window->n_maps >= BR_LIMIT_WINDOW_MAPS) {
 		br_log_peer(BR_LOG_WARN, "vhost: the guest maps more than %d pieces of memory",
 			    BR_LIMIT_WINDOW_MAPS);

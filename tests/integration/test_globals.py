@@ -81,10 +81,10 @@ def listed():
     return {row[1]: (int(row[2]), row[3], row[4]) for row in rows}
 
 
-def without_own(found, direct):
-    """The globals that the compositor has."""
+def without_own(found, direct, more=()):
+    """The globals that the compositor has. more: what is offered besides OWN, whatever it has."""
     there = {name for name, _, _ in direct}
-    own = [(name, version) for name, version in OWN if name not in there]
+    own = [(name, version) for name, version in OWN if name not in there] + list(more)
     count = len(found) - len(own)
     assert [row[:2] for row in found[count:]] == own
     return found[:count]

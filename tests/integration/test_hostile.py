@@ -328,7 +328,8 @@ def flood(yard):
         assert process.running()
         assert lab.sanitized() or lab.counts(process)[1] < 24 * 1024, process.name
     client.close()
-    yard.check(memory_kib=8 * 1024)
+    # The allocator keeps what 65,536 objects have needed.
+    yard.check(memory_kib=10 * 1024)
 
 
 def test_client_that_stops_while_events_flow(yard):
