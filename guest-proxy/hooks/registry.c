@@ -11,14 +11,11 @@
 #include "limits.h"
 #include "wire.h"
 
-/* What an X server is offered by us. No compositor gets as far with its names. Source: xwayland-shell-v1. */
-#define SHELL_NAME 0xfffffff2u
-#define SHELL_VERSION 1
-
-/* What all programs are offered by us where the host lacks it. */
-#define CURSOR_SHAPE_NAME 0xfffffff1u
-/* Where the guest's device has timelines; never the host's. */
-#define SYNCOBJ_NAME 0xfffffff2u
+/* What programs are offered by us. No compositor gets as far with its names, and causeway-host's own is
+ * 0xfffffff0. */
+#define CURSOR_SHAPE_NAME 0xfffffff1u /* where the host lacks it */
+#define SYNCOBJ_NAME 0xfffffff2u      /* where the guest's device has timelines; never the host's */
+#define SHELL_NAME 0xfffffff3u	      /* to an X server only. Source: xwayland-shell-v1 */
 
 /* Removed globals that a late bind may still name. */
 #define MAX_REMOVED 64
@@ -50,15 +47,6 @@ static void registry_destroy(struct br_relay *relay, struct br_object *object)
 	object->data = NULL;
 }
 
-static void announce_shell(struct br_relay *relay, struct br_object *object)
-{
-	const char *name = br_ifaces[BR_IFACE_XWAYLAND_SHELL_V1].name;
-	const union br_arg args[] = {{.u = SHELL_NAME},
-				     {.str = {.ptr = name, .len = (uint32_t)strlen(name)}},
-				     {.u = SHELL_VERSION}};
-	(void)br_relay_send(relay, BR_EVENT, object, BR_EVT_WL_REGISTRY_GLOBAL, args, NULL);
-}
-
 static struct registry *registry_get(struct br_relay *relay, struct br_object *object)
 {
 	if (object->data == NULL) {
@@ -70,9 +58,6 @@ static struct registry *registry_get(struct br_relay *relay, struct br_object *o
 		wl_list_insert(&gp_state_of(relay)->registries, &registry->link);
 		object->data = registry;
 		object->destroy = registry_destroy;
-		if (gp_state_of(relay)->xwayland != NULL) {
-			announce_shell(relay, object);
-		}
 	}
 	return object->data;
 }
@@ -246,6 +231,9 @@ static void handle_listed(struct br_relay *relay, void *data)
 	if (gp_sync_wanted(relay) && is_announced(relay, BR_IFACE_ZWP_LINUX_DMABUF_V1)) {
 		offer(relay, object, SYNCOBJ_NAME, BR_IFACE_WP_LINUX_DRM_SYNCOBJ_MANAGER_V1);
 	}
+	if (gp_state_of(relay)->xwayland != NULL) {
+		offer(relay, object, SHELL_NAME, BR_IFACE_XWAYLAND_SHELL_V1);
+	}
 }
 
 /* The client's own sync is answered after ours. */
@@ -254,7 +242,8 @@ enum br_verdict gp_hook_wl_display_get_registry(struct br_relay *relay, struct b
 {
 	void *registry = (void *)(uintptr_t)msg->args[0].object->client_id;
 	(void)args;
-	if (gp_state_of(relay)->cursor_themes == NULL && !gp_sync_wanted(relay)) {
+	const struct gp_state *state = gp_state_of(relay);
+	if (state->cursor_themes == NULL && state->xwayland == NULL && !gp_sync_wanted(relay)) {
 		return BR_FORWARD;
 	}
 	if (br_relay_send(relay, BR_REQUEST, msg->object, msg->opcode, msg->args, NULL) == 0) {
@@ -279,11 +268,6 @@ enum br_verdict gp_hook_wl_registry_bind(struct br_relay *relay, struct br_msg *
 	struct registry *registry = registry_get(relay, msg->object);
 	struct global *global = registry != NULL ? find_global(registry, args->name) : NULL;
 	struct br_object *object = msg->args[3].object;
-	if (gp_state_of(relay)->xwayland != NULL && args->name == SHELL_NAME &&
-	    object->iface == BR_IFACE_XWAYLAND_SHELL_V1 && object->version <= SHELL_VERSION) {
-		object->state = BR_OBJECT_OURS;
-		return BR_DROP;
-	}
 	if (global == NULL || global->iface != object->iface) {
 		br_relay_client_error(relay, msg->object, BR_ERROR_INVALID_OBJECT,
 				      "bind: no global %s with name %u",
