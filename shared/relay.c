@@ -483,6 +483,25 @@ int br_relay_dispatch(struct br_relay *relay, enum br_dir dir)
 	return relay->failed ? -EPROTO : 0;
 }
 
+struct br_object *br_relay_bind(struct br_relay *relay, struct br_object *registry, uint32_t name,
+				uint16_t iface, uint16_t version)
+{
+	struct br_object *object = br_relay_create_server_object(relay, iface, version);
+	if (object == NULL) {
+		return NULL;
+	}
+	const char *text = br_ifaces[iface].name;
+	const union br_arg args[] = {
+		{.u = name},
+		{.str = {.ptr = text, .len = (uint32_t)strlen(text)}},
+		{.u = version},
+		{.object = object},
+	};
+	return br_relay_send(relay, BR_REQUEST, registry, BR_REQ_WL_REGISTRY_BIND, args, NULL) < 0
+		       ? NULL
+		       : object;
+}
+
 void br_relay_forget(struct br_relay *relay, struct br_object *object)
 {
 	br_object_run_destroy(&relay->objects, object);

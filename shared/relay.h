@@ -172,6 +172,11 @@ void br_relay_refused(struct br_relay *relay, const char *fmt, ...)
 struct br_object *br_relay_create_server_object(struct br_relay *relay, uint16_t iface,
 						uint16_t version);
 
+/** Bind a global of the server's in such an object. registry: any wl_registry that has it, under name. Returns NULL
+ * if memory is out, BR_LIMIT_OBJECTS is reached, or the relay has failed. */
+struct br_object *br_relay_bind(struct br_relay *relay, struct br_object *registry, uint32_t name,
+				uint16_t iface, uint16_t version);
+
 /** Free an object that no message has told of, neither side's. Its destroy hook is called. */
 void br_relay_forget(struct br_relay *relay, struct br_object *object);
 

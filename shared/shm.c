@@ -47,24 +47,16 @@ static void handle_complete(struct br_relay *relay, void *data)
 int br_own_shm_bind(struct br_relay *relay, struct br_own_shm *shm, struct br_object *registry,
 		    uint32_t name)
 {
-	static const char iface[] = "wl_shm";
-	struct br_object *object = br_relay_create_server_object(relay, BR_IFACE_WL_SHM, 1);
+	struct br_object *object = br_relay_bind(relay, registry, name, BR_IFACE_WL_SHM, 1);
 	if (object == NULL) {
 		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY, "too many objects");
 		return -ENOMEM;
 	}
-	const union br_arg args[] = {
-		{.u = name},
-		{.str = {.ptr = iface, .len = sizeof(iface) - 1}},
-		{.u = 1},
-		{.object = object},
-	};
 	object->data = shm;
 	object->event = handle_event;
 	object->destroy = handle_destroy;
 	shm->object = object;
-	int ret = br_relay_send(relay, BR_REQUEST, registry, BR_REQ_WL_REGISTRY_BIND, args, NULL);
-	return ret < 0 || shm->completed == NULL ? ret : br_relay_sync(relay, handle_complete, shm);
+	return shm->completed == NULL ? 0 : br_relay_sync(relay, handle_complete, shm);
 }
 
 bool br_own_shm_has_format(const struct br_own_shm *shm, uint32_t format)

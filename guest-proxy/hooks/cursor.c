@@ -394,7 +394,6 @@ static void handle_frame(struct br_relay *relay, struct br_object *callback, str
 
 static int bind_compositor(struct br_relay *relay, struct gp_cursors *cursors)
 {
-	static const char iface[] = "wl_compositor";
 	struct br_object *registry;
 	uint32_t name;
 	if (cursors->compositor != NULL) {
@@ -405,18 +404,12 @@ static int bind_compositor(struct br_relay *relay, struct gp_cursors *cursors)
 		return -ENOENT;
 	}
 	uint16_t version = (uint16_t)(offered < COMPOSITOR_VERSION ? offered : COMPOSITOR_VERSION);
-	cursors->compositor = br_relay_create_server_object(relay, BR_IFACE_WL_COMPOSITOR, version);
+	cursors->compositor = br_relay_bind(relay, registry, name, BR_IFACE_WL_COMPOSITOR, version);
 	if (cursors->compositor == NULL) {
 		return -ENOMEM;
 	}
 	cursors->compositor->destroy = compositor_destroy;
-	const union br_arg args[] = {
-		{.u = name},
-		{.str = {.ptr = iface, .len = sizeof(iface) - 1}},
-		{.u = version},
-		{.object = cursors->compositor},
-	};
-	return br_relay_send(relay, BR_REQUEST, registry, BR_REQ_WL_REGISTRY_BIND, args, NULL);
+	return 0;
 }
 
 /* What is needed for any cursor. Returns 0 or -errno. */

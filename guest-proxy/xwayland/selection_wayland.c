@@ -442,11 +442,11 @@ static void ignore_event(struct br_relay *relay, struct br_object *object, struc
 	(void)msg;
 }
 
-static struct br_object *new_object(struct xw_selections *all, uint16_t iface, uint16_t version,
-				    void (*event)(struct br_relay *relay, struct br_object *object,
-						  struct br_msg *msg))
+/* Take an object that was made, if it was. */
+static struct br_object *own(struct xw_selections *all, struct br_object *object,
+			     void (*event)(struct br_relay *relay, struct br_object *object,
+					   struct br_msg *msg))
 {
-	struct br_object *object = br_relay_create_server_object(relay_of(all), iface, version);
 	if (object == NULL) {
 		br_relay_client_error(relay_of(all), NULL, BR_ERROR_NO_MEMORY,
 				      "out of memory, or of objects");
@@ -461,14 +461,8 @@ static struct br_object *new_object(struct xw_selections *all, uint16_t iface, u
 static struct br_object *bind_global(struct xw_selections *all, uint32_t name, uint16_t iface,
 				     uint32_t version)
 {
-	struct br_object *object = new_object(all, iface, (uint16_t)version, ignore_event);
-	if (object == NULL) {
-		return NULL;
-	}
-	const union br_arg args[] = {
-		{.u = name}, string_arg(br_ifaces[iface].name), {.u = version}, {.object = object}};
-	(void)request(all, all->registry, BR_REQ_WL_REGISTRY_BIND, args);
-	return object;
+	return own(all, br_relay_bind(relay_of(all), all->registry, name, iface, (uint16_t)version),
+		   ignore_event);
 }
 
 static void make_device(struct xw_selections *all, unsigned index)
@@ -478,7 +472,10 @@ static void make_device(struct xw_selections *all, unsigned index)
 		return;
 	}
 	struct br_object *object =
-		new_object(all, kinds[index].device, device->manager->version, handle_device_event);
+		own(all,
+		    br_relay_create_server_object(relay_of(all), kinds[index].device,
+						  device->manager->version),
+		    handle_device_event);
 	if (object == NULL) {
 		return;
 	}
@@ -564,7 +561,8 @@ int xw_devices_init(struct xw_selections *all)
 {
 	struct br_object *display = br_relay_client_object(relay_of(all), 1);
 	struct br_object *registry =
-		new_object(all, BR_IFACE_WL_REGISTRY, 1, handle_registry_event);
+		own(all, br_relay_create_server_object(relay_of(all), BR_IFACE_WL_REGISTRY, 1),
+		    handle_registry_event);
 	if (registry == NULL) {
 		return -ENOMEM;
 	}

@@ -286,21 +286,8 @@ struct br_object *xw_wm_bind(struct xw_wm *wm, uint16_t iface, uint16_t version)
 	if (has == 0) {
 		return NULL;
 	}
-	version = version < has ? version : (uint16_t)has;
-	struct br_object *object = br_relay_create_server_object(wm->relay, iface, version);
-	if (object == NULL) {
-		return NULL;
-	}
-	const char *text = br_ifaces[iface].name;
-	const union br_arg args[] = {{.u = name},
-				     {.str = {.ptr = text, .len = (uint32_t)strlen(text)}},
-				     {.u = version},
-				     {.object = object}};
-	if (br_relay_send(wm->relay, BR_REQUEST, registry, BR_REQ_WL_REGISTRY_BIND, args, NULL) <
-	    0) {
-		return NULL;
-	}
-	return object;
+	return br_relay_bind(wm->relay, registry, name, iface,
+			     version < has ? version : (uint16_t)has);
 }
 
 /* --- properties --- */

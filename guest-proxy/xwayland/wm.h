@@ -43,7 +43,6 @@ struct xw_wm {
 	struct br_object *activation, *decorations, *dialogs, *seat;
 	struct xw_selections *selections; /* NULL: none */
 	uint32_t input_serial;		  /* of the last input from the compositor; 0: none yet */
-	bool failed;
 };
 
 /** Become the window manager on a connection to the X server (taken, in any case), which has said that it is
