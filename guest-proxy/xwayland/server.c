@@ -17,6 +17,7 @@
 #include "../server.h"
 #include "fd.h"
 #include "log.h"
+#include "program.h"
 #include "sockets.h"
 #include "dnd.h"
 #include "wm.h"
@@ -48,17 +49,9 @@ static int listen_again(struct xw_server *server);
 
 bool xw_server_installed(void)
 {
-	const char *dirs = getenv("PATH");
-	char path[4096];
-	for (const char *at = dirs != NULL ? dirs : "/usr/bin"; *at != '\0';) {
-		size_t len = strcspn(at, ":");
-		snprintf(path, sizeof(path), "%.*s/" PROGRAM, (int)len, at);
-		if (access(path, X_OK) == 0) {
-			return true;
-		}
-		at += len + (at[len] == ':');
-	}
-	return false;
+	char *path = br_program_find(PROGRAM);
+	free(path);
+	return path != NULL;
 }
 
 /* --- its Wayland connection --- */

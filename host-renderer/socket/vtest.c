@@ -20,6 +20,7 @@
 #include "../gpu/gpu.h"
 #include "fd.h"
 #include "log.h"
+#include "program.h"
 
 #define SUFFIX ".vtest"
 #define LINE_BYTES 200
@@ -51,27 +52,6 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* --- the program --- */
-
-/* Its path, the caller's; NULL: not in PATH, or no memory. As execvp(3) looks. */
-static char *find_program(void)
-{
-	const char *at = getenv("PATH");
-	for (at = at ? at : "/usr/bin:/bin"; at; at = strchr(at, ':')) {
-		at += *at == ':';
-		char *path;
-		int len = (int)strcspn(at, ":");
-		if (asprintf(&path, "%.*s/%s", len, at, HR_VTEST_PROGRAM) < 0) {
-			return NULL;
-		}
-		if (len > 0 && access(path, X_OK) == 0) {
-			return path;
-		}
-		free(path);
-	}
-	return NULL;
-}
-
 bool hr_vtest_is_wanted(const struct hr_gpu_options *options)
 {
 	return options->required && options->flags & WK_VENUS;
@@ -79,7 +59,7 @@ bool hr_vtest_is_wanted(const struct hr_gpu_options *options)
 
 bool hr_vtest_is_there(void)
 {
-	char *program = find_program();
+	char *program = br_program_find(HR_VTEST_PROGRAM);
 	free(program);
 	return program != NULL;
 }
@@ -293,7 +273,7 @@ static int create(struct wl_event_loop *loop, const char *socket_path, struct hr
 	*vtest = (struct hr_vtest){
 		.loop = loop, .pid_fd = -1, .errors_fd = -1, .retry_ms = RETRY_MIN_MS};
 	vtest->retry = wl_event_loop_add_timer(loop, on_retry, vtest);
-	vtest->program = find_program();
+	vtest->program = br_program_find(HR_VTEST_PROGRAM);
 	if (asprintf(&vtest->path, "%s%s", socket_path, SUFFIX) < 0) {
 		vtest->path = NULL;
 	}
