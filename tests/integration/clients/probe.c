@@ -20,34 +20,12 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 struct probe probe;
-
-void say(const char *fmt, ...)
-{
-	va_list args;
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	putchar('\n');
-	fflush(stdout);
-}
-
-void die(const char *fmt, ...)
-{
-	va_list args;
-	va_start(args, fmt);
-	fputs("probe: ", stderr);
-	vfprintf(stderr, fmt, args);
-	fputc('\n', stderr);
-	va_end(args);
-	exit(1);
-}
 
 static void closed(void)
 {
@@ -136,25 +114,6 @@ static void command(char *line)
 	}
 }
 
-static void read_commands(void)
-{
-	static char buffer[4096];
-	static size_t used;
-	ssize_t n = read(STDIN_FILENO, buffer + used, sizeof(buffer) - 1 - used);
-	if (n <= 0) {
-		exit(0); /* the test is gone */
-	}
-	used += (size_t)n;
-	buffer[used] = '\0';
-	char *at = buffer;
-	for (char *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
-		*end = '\0';
-		command(at);
-	}
-	used = strlen(at);
-	memmove(buffer, at, used);
-}
-
 static void flush(struct pollfd *fd)
 {
 	int ret = wl_display_flush(probe.display);
@@ -194,7 +153,7 @@ static void run_once(void)
 	}
 	transfer_dispatch(&fds[2]);
 	if (fds[1].revents != 0) {
-		read_commands();
+		read_commands(command);
 	}
 }
 

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <wayland-client.h>
 
+#include "driven.h"
 #include "sha256.h"
 
 #define MAX_TRANSFERS 16
@@ -88,10 +89,6 @@ struct probe {
 
 extern struct probe probe;
 
-/** Print a state line and flush it. */
-void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/** Print a message to stderr and exit with status 1. */
-void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 /** The name of a kind, as commands and state lines spell it. */
 const char *kind_name(enum selection_kind kind);
 

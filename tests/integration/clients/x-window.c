@@ -20,7 +20,6 @@
  * "message NAME PROTOCOL", "key NAME CODE", "press NAME X Y", "error CODE REQUEST".
  */
 #include <poll.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -28,6 +27,8 @@
 #include <string.h>
 #include <unistd.h>
 #include <xcb/xcb.h>
+
+#include "driven.h"
 
 #define MAX_WINDOWS 256
 #define MAX_WORDS 80
@@ -39,24 +40,6 @@ static struct {
 static unsigned n_windows;
 static xcb_connection_t *conn;
 static xcb_screen_t *screen;
-
-static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-static void say(const char *fmt, ...)
-{
-	va_list args;
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	putchar('\n');
-	fflush(stdout);
-}
-
-static void die(const char *what)
-{
-	fprintf(stderr, "x-window: %s\n", what);
-	exit(1);
-}
 
 static const char *name_of(xcb_window_t id)
 {
@@ -397,8 +380,6 @@ static void handle_events(void)
 
 int main(void)
 {
-	char line[4096];
-	size_t have = 0;
 	conn = xcb_connect(NULL, NULL);
 	if (xcb_connection_has_error(conn)) {
 		die("no X server");
@@ -408,26 +389,13 @@ int main(void)
 	struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
 			       {.fd = xcb_get_file_descriptor(conn), .events = POLLIN}};
 	for (;;) {
-		char *end;
 		handle_events();
 		(void)xcb_flush(conn);
 		if (poll(fds, 2, -1) < 0) {
 			die("poll");
 		}
-		if (fds[0].revents == 0) {
-			continue;
-		}
-		ssize_t n = read(STDIN_FILENO, line + have, sizeof(line) - 1 - have);
-		if (n <= 0) {
-			return 0;
-		}
-		have += (size_t)n;
-		line[have] = '\0';
-		while ((end = strchr(line, '\n')) != NULL) {
-			*end = '\0';
-			handle_command(line);
-			have -= (size_t)(end + 1 - line);
-			memmove(line, end + 1, have + 1);
+		if (fds[0].revents != 0) {
+			read_commands(handle_command);
 		}
 	}
 }

@@ -12,7 +12,6 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 #include <xcb/xcb.h>
 
+#include "driven.h"
 #include "sha256.h"
 
 #define MAX_DATA (192 * 1024) /* of a drag: one property */
@@ -56,22 +56,6 @@ static struct {
 	uint8_t data[MAX_DATA];
 	size_t size;
 } drag;
-
-static void say(const char *fmt, ...)
-{
-	va_list args;
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
-	putchar('\n');
-	fflush(stdout);
-}
-
-static void die(const char *what)
-{
-	fprintf(stderr, "xprobe: %s\n", what);
-	exit(1);
-}
 
 static xcb_atom_t atom(const char *name)
 {
@@ -414,7 +398,7 @@ static void arm_drag(const char *type, const char *path)
 	say("armed %zu", drag.size);
 }
 
-static void command(const char *line)
+static void command(char *line)
 {
 	char word[3][512] = {"", "", ""};
 	int n = sscanf(line, "%511s %511s %511s", word[0], word[1], word[2]);
@@ -458,25 +442,6 @@ static void create_window(const char *title)
 	xcb_map_window(conn, window);
 }
 
-static void read_commands(void)
-{
-	static char buffer[4096];
-	static size_t used;
-	ssize_t n = read(STDIN_FILENO, buffer + used, sizeof(buffer) - 1 - used);
-	if (n <= 0) {
-		exit(0); /* the test is gone */
-	}
-	used += (size_t)n;
-	buffer[used] = '\0';
-	char *at = buffer;
-	for (char *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
-		*end = '\0';
-		command(at);
-	}
-	used = strlen(at);
-	memmove(buffer, at, used);
-}
-
 int main(int argc, char **argv)
 {
 	conn = xcb_connect(NULL, NULL);
@@ -502,7 +467,7 @@ int main(int argc, char **argv)
 			die("poll failed");
 		}
 		if (fds[1].revents != 0) {
-			read_commands();
+			read_commands(command);
 		}
 	}
 }
