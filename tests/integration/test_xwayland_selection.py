@@ -301,6 +301,9 @@ def test_drag_from_x_to_nowhere(desk):
     desk.x.expect("status .*")
     desk.sway.run("workspace two")
     desk.input.ask(f"move 1 1 {SIZE[0]} {SIZE[1]}", "ok")
+    # Until it knows, it drops on itself.
+    desk.x.expect("unfocused")
+    desk.x.expect("status 0 .*")
     desk.input.ask("release", "ok")
     desk.x.expect("dropped unwanted|dropped nowhere|finished 0 .*")
     desk.sway.run("workspace 1")
