@@ -387,6 +387,20 @@ size_t gpu_rig_processes(const struct gpu_rig *rig, const char *name, pid_t *pid
 	return n;
 }
 
+pid_t gpu_rig_child(const struct gpu_rig *rig, const char *name)
+{
+	pid_t pids[16];
+	char found[32];
+	size_t n = gpu_rig_processes(rig, name, pids, 16);
+	for (size_t i = 0; i < n; i++) {
+		if (parent_of(pids[i], found) == rig->pid) {
+			return pids[i];
+		}
+	}
+	CHECK(false);
+	return 0;
+}
+
 void gpu_rig_wait_gone(pid_t pid)
 {
 	int BR_CLEANUP_FD fd = pidfd_open(pid, 0);

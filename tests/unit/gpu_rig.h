@@ -86,6 +86,9 @@ void gpu_rig_wait_log(struct gpu_rig *rig, const char *part);
  * Returns how many. */
 size_t gpu_rig_processes(const struct gpu_rig *rig, const char *name, pid_t *pids, size_t max);
 
+/** The worker's own child of that name: a process that it has just forked has the same name for a while. */
+pid_t gpu_rig_child(const struct gpu_rig *rig, const char *name);
+
 /** Wait for the end of one of these. */
 void gpu_rig_wait_gone(pid_t pid);
 

@@ -196,11 +196,10 @@ TEST_WITHIN(stuck_context_holds_up_nobody, 60)
 TEST(killed_server_ends_the_worker)
 {
 	struct gpu_rig rig;
-	pid_t pids[8];
 	gpu_rig_start(&rig, WK_VENUS | WK_VIRGL);
-	CHECK_INT(gpu_rig_processes(&rig, "virgl_render_se", pids, 8), 1);
+	pid_t server = gpu_rig_child(&rig, "virgl_render_se");
 	CHECK_INT(gpu_rig_context(&rig, 1, CAPSET_VENUS), 0);
-	CHECK_INT(kill(pids[0], SIGKILL), 0);
+	CHECK_INT(kill(server, SIGKILL), 0);
 	gpu_rig_wait_log(&rig, "virgl_render_server has ended");
 	(void)WAIT_FD(rig.pid_fd, POLLIN, "the worker's end");
 	gpu_rig_kill(&rig);
