@@ -25,7 +25,7 @@ struct wk_gl {
 	bool owns_display;
 	EGLContext context;
 	GLuint program, framebuffer, pixels; /* pixels: the renderbuffer that is drawn to */
-	GLint rect_location;
+	GLint rect_location, swap_location;
 	uint32_t width, height; /* of it; pixels */
 };
 
@@ -43,13 +43,16 @@ static const char vertex_shader[] = "attribute vec2 corner;\n"
 				    "	gl_Position = vec4(corner * 2.0 - 1.0, 0.0, 1.0);\n"
 				    "}\n";
 
-static const char fragment_shader[] = "#extension GL_OES_EGL_image_external : require\n"
-				      "precision highp float;\n"
-				      "uniform samplerExternalOES image;\n"
-				      "varying highp vec2 place;\n"
-				      "void main() {\n"
-				      "	gl_FragColor = texture2D(image, place).bgra;\n"
-				      "}\n";
+static const char fragment_shader[] =
+	"#extension GL_OES_EGL_image_external : require\n"
+	"precision highp float;\n"
+	"uniform samplerExternalOES image;\n"
+	"uniform bool swap;\n" /* what is read as R comes first in memory */
+	"varying highp vec2 place;\n"
+	"void main() {\n"
+	"	vec4 color = texture2D(image, place);\n"
+	"	gl_FragColor = swap ? color.bgra : color;\n"
+	"}\n";
 
 /* --- EGL --- */
 
@@ -139,6 +142,7 @@ static bool make_objects(struct wk_gl *gl)
 	glLinkProgram(gl->program);
 	glGetProgramiv(gl->program, GL_LINK_STATUS, &good);
 	gl->rect_location = glGetUniformLocation(gl->program, "rect");
+	gl->swap_location = glGetUniformLocation(gl->program, "swap");
 	glGenFramebuffers(1, &gl->framebuffer);
 	glGenRenderbuffers(1, &gl->pixels);
 	glBindFramebuffer(GL_FRAMEBUFFER, gl->framebuffer);
@@ -257,6 +261,23 @@ static EGLImageKHR import_image(const struct wk_gl *gl, int fd, const struct wk_
 				 attributes);
 }
 
+/* The image that is drawn to, in the words of one that is read. */
+static EGLImageKHR import_target(const struct wk_gl *gl, int fd, const struct wk_read_back *request)
+{
+	const struct wk_read_back target = {
+		.n_planes = 1,
+		.width = request->width,
+		.height = request->height,
+		.fourcc = request->target_fourcc,
+		.modifier = request->target_modifier,
+		.plane_strides = {request->stride},
+		.plane_offsets = {(uint32_t)request->offset},
+	};
+	return request->offset <= UINT32_MAX && is_inside(fd, &target)
+		       ? import_image(gl, fd, &target)
+		       : EGL_NO_IMAGE_KHR;
+}
+
 static void resize(struct wk_gl *gl, const struct wk_read_back *request)
 {
 	if (gl->width >= request->w && gl->height >= request->h) {
@@ -267,8 +288,9 @@ static void resize(struct wk_gl *gl, const struct wk_read_back *request)
 	glRenderbufferStorage(GL_RENDERBUFFER, GL_RGBA8, (GLsizei)gl->width, (GLsizei)gl->height);
 }
 
-static int draw_and_read(struct wk_gl *gl, EGLImageKHR image, const struct wk_read_back *request,
-			 void *pixels)
+/* Draw a part of the image to this place of the framebuffer. */
+static void draw(const struct wk_gl *gl, EGLImageKHR image, const struct wk_read_back *request,
+		 GLint x, GLint y)
 {
 	static const GLfloat corners[] = {0, 0, 1, 0, 0, 1, 1, 1};
 	GLfloat width = (GLfloat)request->width, height = (GLfloat)request->height;
@@ -278,24 +300,64 @@ static int draw_and_read(struct wk_gl *gl, EGLImageKHR image, const struct wk_re
 	glTexParameteri(GL_TEXTURE_EXTERNAL_OES, GL_TEXTURE_MIN_FILTER, GL_NEAREST);
 	glTexParameteri(GL_TEXTURE_EXTERNAL_OES, GL_TEXTURE_MAG_FILTER, GL_NEAREST);
 	glEGLImageTargetTexture2DOES(GL_TEXTURE_EXTERNAL_OES, image);
-	resize(gl, request);
 	glUseProgram(gl->program);
 	glUniform4f(gl->rect_location, (GLfloat)request->x / width, (GLfloat)request->y / height,
 		    (GLfloat)request->w / width, (GLfloat)request->h / height);
-	glViewport(0, 0, (GLsizei)request->w, (GLsizei)request->h);
+	glUniform1i(gl->swap_location, request->target_fourcc == 0);
+	glViewport(x, y, (GLsizei)request->w, (GLsizei)request->h);
 	glVertexAttribPointer(0, 2, GL_FLOAT, GL_FALSE, 0, corners);
 	glEnableVertexAttribArray(0);
 	glDrawArrays(GL_TRIANGLE_STRIP, 0, 4);
-	glPixelStorei(GL_PACK_ROW_LENGTH, (GLint)(request->stride / 4));
-	glReadPixels(0, 0, (GLsizei)request->w, (GLsizei)request->h, GL_RGBA, GL_UNSIGNED_BYTE,
-		     pixels);
 	glDeleteTextures(1, &texture);
+}
+
+static int take_error(void)
+{
 	int ret = 0;
 	while (glGetError() != GL_NO_ERROR) {
 		ret = -EIO;
+	}
+	return ret;
+}
+
+static int draw_and_read(struct wk_gl *gl, EGLImageKHR image, const struct wk_read_back *request,
+			 void *pixels)
+{
+	resize(gl, request);
+	draw(gl, image, request, 0, 0);
+	glPixelStorei(GL_PACK_ROW_LENGTH, (GLint)(request->stride / 4));
+	glReadPixels(0, 0, (GLsizei)request->w, (GLsizei)request->h, GL_RGBA, GL_UNSIGNED_BYTE,
+		     pixels);
+	int ret = take_error();
+	if (ret < 0) {
 		gl->width = gl->height = 0; /* it may be that it could not be made so large */
 	}
 	return ret;
+}
+
+/* Row 0 of an image is at the bottom of a framebuffer, and of the part that is drawn. */
+static int draw_to_image(struct wk_gl *gl, EGLImageKHR image, EGLImageKHR target,
+			 const struct wk_read_back *request)
+{
+	GLuint framebuffer, texture;
+	glGenFramebuffers(1, &framebuffer);
+	glGenTextures(1, &texture);
+	glBindTexture(GL_TEXTURE_2D, texture);
+	glEGLImageTargetTexture2DOES(GL_TEXTURE_2D, target);
+	glBindFramebuffer(GL_FRAMEBUFFER, framebuffer);
+	glFramebufferTexture2D(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, texture, 0);
+	bool complete = glCheckFramebufferStatus(GL_FRAMEBUFFER) == GL_FRAMEBUFFER_COMPLETE;
+	if (complete) {
+		draw(gl, image, request, (GLint)request->x, (GLint)request->y);
+		/* The compositor may look as soon as it is told, and not every driver has fences in a
+		 * dma-buf. */
+		glFinish();
+	}
+	glBindFramebuffer(GL_FRAMEBUFFER, gl->framebuffer);
+	glDeleteFramebuffers(1, &framebuffer);
+	glDeleteTextures(1, &texture);
+	int ret = take_error();
+	return complete ? ret : -ENOTSUP;
 }
 
 int wk_gl_read(struct wk_worker *worker, int dmabuf_fd, const struct wk_read_back *request,
@@ -315,6 +377,35 @@ int wk_gl_read(struct wk_worker *worker, int dmabuf_fd, const struct wk_read_bac
 		if (image != EGL_NO_IMAGE_KHR) {
 			ret = draw_and_read(gl, image, request, pixels);
 			(void)eglDestroyImageKHR(gl->display, image);
+		}
+	}
+	leave(worker, gl, &saved);
+	return ret;
+}
+
+int wk_gl_draw(struct wk_worker *worker, int dmabuf_fd, const struct wk_read_back *request,
+	       int target_fd)
+{
+	struct saved saved;
+	struct wk_gl *gl = get_gl(worker);
+	int ret = -ENOTSUP;
+	if (gl == NULL) {
+		return -ENOTSUP;
+	}
+	if (!is_inside(dmabuf_fd, request)) {
+		return -EINVAL;
+	}
+	if (enter(gl, &saved)) {
+		EGLImageKHR image = import_image(gl, dmabuf_fd, request);
+		EGLImageKHR target = import_target(gl, target_fd, request);
+		if (image != EGL_NO_IMAGE_KHR && target != EGL_NO_IMAGE_KHR) {
+			ret = draw_to_image(gl, image, target, request);
+		}
+		if (image != EGL_NO_IMAGE_KHR) {
+			(void)eglDestroyImageKHR(gl->display, image);
+		}
+		if (target != EGL_NO_IMAGE_KHR) {
+			(void)eglDestroyImageKHR(gl->display, target);
 		}
 	}
 	leave(worker, gl, &saved);

@@ -17,6 +17,7 @@
 #include "renderer.h"
 #include "resource.h"
 #include "send.h"
+#include "target.h"
 
 #define PIXEL_BYTES 4
 
@@ -317,15 +318,21 @@ static int read_blob(struct wk_worker *worker, struct wk_object *object,
 	return 0;
 }
 
+static bool part_fits(const struct wk_read_back *request)
+{
+	return request->n_planes <= WK_MAX_PLANES && request->width <= INT32_MAX &&
+	       request->height <= INT32_MAX &&
+	       (uint64_t)request->x + request->w <= request->width &&
+	       (uint64_t)request->y + request->h <= request->height;
+}
+
 /* Read a blob that has other pixels than a CPU could copy. */
 static int draw_blob(struct wk_worker *worker, const struct wk_object *object,
 		     const struct wk_read_back *request, const struct target *target)
 {
 	uint32_t kind;
 	int BR_CLEANUP_FD fd = -1;
-	if (request->n_planes > WK_MAX_PLANES || request->width > INT32_MAX ||
-	    request->height > INT32_MAX || (uint64_t)request->x + request->w > request->width ||
-	    (uint64_t)request->y + request->h > request->height) {
+	if (!part_fits(request)) {
 		return -EINVAL;
 	}
 	int ret = export_blob(worker, object, &kind, &fd);
@@ -333,6 +340,75 @@ static int draw_blob(struct wk_worker *worker, const struct wk_object *object,
 		ret = kind == WK_DMABUF ? wk_gl_read(worker, fd, request, target->base) : -ENOTSUP;
 	}
 	return ret;
+}
+
+/* The dma-buf that an image or a blob is in. */
+static int export_dmabuf(struct wk_worker *worker, const struct wk_object *object, int *ret_fd)
+{
+	struct wk_exported layout = {0};
+	int BR_CLEANUP_FD fd = -1;
+	int ret = object->is_image ? export_image(object, &layout, &fd) : -ENOTSUP;
+	if (ret == -ENOTSUP) {
+		ret = export_blob(worker, object, &layout.kind, &fd);
+	}
+	if (ret < 0 || layout.kind != WK_DMABUF) {
+		return ret < 0 ? ret : -ENOTSUP;
+	}
+	*ret_fd = br_fd_take(&fd);
+	return 0;
+}
+
+static int draw_to_target(struct wk_worker *worker, const struct wk_object *object,
+			  const struct wk_read_back *request, int target_fd)
+{
+	int BR_CLEANUP_FD fd = -1;
+	if (request->n_planes == 0 || !part_fits(request)) {
+		return -EINVAL;
+	}
+	int ret = export_dmabuf(worker, object, &fd);
+	return ret < 0 ? ret : wk_gl_draw(worker, fd, request, target_fd);
+}
+
+/* Returns 0 and its dma-buf, which the resource was drawn to: else that would cost a frame later. */
+static int allocate(struct wk_worker *worker, struct wk_read_back *request, int *ret_fd)
+{
+	const struct wk_object *object = wk_resource_find(worker, request->resource_id);
+	int BR_CLEANUP_FD fd = -1;
+	if (object == NULL) {
+		return -ENOENT;
+	}
+	int ret = wk_target_allocate(worker, request, &fd);
+	if (ret < 0) {
+		return ret;
+	}
+	request->x = request->y = 0;
+	request->w = request->h = 1;
+	ret = draw_to_target(worker, object, request, fd);
+	if (ret < 0) {
+		return ret;
+	}
+	*ret_fd = br_fd_take(&fd);
+	return 0;
+}
+
+int wk_image_allocate(struct wk_worker *worker, const struct wk_packet *packet)
+{
+	struct wk_read_back request = *(const struct wk_read_back *)packet->bytes;
+	struct wk_exported allocated = {.hdr = request.hdr, .kind = WK_DMABUF};
+	int BR_CLEANUP_FD fd = -1;
+	allocated.hdr.type = WK_EXPORTED;
+	allocated.err = allocate(worker, &request, &fd);
+	if (allocated.err == 0) {
+		allocated.n_planes = 1;
+		allocated.width = request.width;
+		allocated.height = request.height;
+		allocated.fourcc = request.target_fourcc;
+		allocated.strides[0] = request.stride;
+		allocated.offsets[0] = (uint32_t)request.offset;
+		allocated.modifier = request.target_modifier;
+	}
+	wk_send(worker, &allocated, sizeof(allocated), NULL, 0, fd);
+	return 0;
 }
 
 int wk_image_read_back(struct wk_worker *worker, const struct wk_packet *packet)
@@ -345,6 +421,9 @@ int wk_image_read_back(struct wk_worker *worker, const struct wk_packet *packet)
 	}
 	if (packet->n_fds == 0 || request->w == 0 || request->h == 0) {
 		return -EINVAL;
+	}
+	if (request->target_fourcc != 0) {
+		return draw_to_target(worker, object, request, packet->fds[0]);
 	}
 	int ret = map_target(request, packet->fds[0], &target);
 	if (ret < 0) {

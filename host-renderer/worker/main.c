@@ -23,6 +23,7 @@
 #include "resource.h"
 #include "scm.h"
 #include "send.h"
+#include "target.h"
 #include "worker.h"
 
 #define MAX_EVENTS 16
@@ -60,6 +61,7 @@ static const struct op ops[] = {
 	[WK_FENCE] = {sizeof(struct wk_fence), 0, wk_context_fence, true, true},
 	[WK_EXPORT] = {sizeof(struct wk_resource), 0, wk_image_export, true, true},
 	[WK_READ_BACK] = {sizeof(struct wk_read_back), 1, wk_image_read_back},
+	[WK_ALLOCATE] = {sizeof(struct wk_read_back), 0, wk_image_allocate, true},
 };
 
 int wk_watch(struct wk_worker *worker, int fd, uint32_t events, enum wk_source source,
@@ -214,6 +216,7 @@ static void finish(struct wk_worker *worker)
 	wk_resources_finish(worker);
 	wk_contexts_finish(worker);
 	wk_gl_finish(worker);
+	wk_target_finish(worker);
 	wk_renderer_finish(worker);
 	wk_guest_finish(worker);
 	wk_callbacks_finish(&worker->callbacks);

@@ -42,7 +42,8 @@ enum wk_type {
 	WK_SUBMIT,	       /* wk_submit, and the commands, or fd: a file with them */
 	WK_FENCE,	       /* wk_fence; answered by WK_FENCE_DONE, when that may be */
 	WK_EXPORT,	       /* wk_resource; answered by WK_EXPORTED */
-	WK_READ_BACK,	       /* wk_read_back; fd: the file to write to */
+	WK_READ_BACK,	       /* wk_read_back; fd: the file to write to, or the image to draw to */
+	WK_ALLOCATE, /* wk_read_back, without a part: an image for its copy. Answered by WK_EXPORTED */
 
 	/* From the worker. */
 	WK_CAPSET = 64, /* wk_capset, and its bytes */
@@ -159,6 +160,10 @@ struct wk_read_back {
 	uint32_t width, height, fourcc;
 	uint32_t plane_strides[WK_MAX_PLANES], plane_offsets[WK_MAX_PLANES]; /* bytes */
 	uint64_t modifier;
+	/* The fd is a dma-buf with an image of the same size, at offset and with stride; OpenGL draws it. Then
+	 * n_planes says how the resource is to be imported, whatever it is. */
+	uint32_t target_fourcc; /* 0: a file */
+	uint64_t target_modifier;
 };
 
 struct wk_capset {

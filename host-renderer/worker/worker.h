@@ -5,7 +5,8 @@
  * one instance in a process and no locks. Its threads call back: callback.h.
  *
  * main.c reads requests and hands them on; renderer.c starts libvirglrenderer; context.c has contexts, commands
- * and fences; resource.c resources; guest_memory.c the guest's pages; image.c and gl.c pixels that leave the worker.
+ * and fences; resource.c resources; guest_memory.c the guest's pages; image.c, gl.c and target.c
+ * pixels that leave the worker.
  */
 #ifndef HR_WORKER_H
 #define HR_WORKER_H
@@ -18,6 +19,7 @@
 #include "callback.h"
 #include "protocol.h"
 
+struct gbm_device;
 struct wk_gl;
 struct wk_guest;
 
@@ -40,6 +42,7 @@ struct wk_worker {
 	struct wk_callbacks callbacks;
 	struct wk_guest *guest; /* NULL: nothing is known of the guest's memory */
 	struct wk_gl *gl;	/* NULL: not needed yet */
+	struct gbm_device *gbm; /* the same */
 	void *contexts;		/* tree of struct wk_context, by id; see tsearch(3) */
 	void *resources;	/* tree of struct wk_object, by id */
 	uint32_t n_resources;

@@ -249,11 +249,19 @@ int gpu_rig_ask_with(struct gpu_rig *rig, void *message, size_t size, const void
 struct wk_exported gpu_rig_export(struct gpu_rig *rig, uint32_t resource_id, int *ret_fd)
 {
 	struct wk_resource request = {
-		.hdr = {.type = WK_EXPORT, .seq = ++rig->seq},
+		.hdr = {.type = WK_EXPORT},
 		.resource_id = resource_id,
 	};
+	return gpu_rig_ask_exported(rig, &request, sizeof(request), ret_fd);
+}
+
+struct wk_exported gpu_rig_ask_exported(struct gpu_rig *rig, void *message, size_t size,
+					int *ret_fd)
+{
+	struct wk_header *hdr = message;
 	struct message answer;
-	gpu_rig_send(rig, &request, sizeof(request), -1);
+	hdr->seq = ++rig->seq;
+	gpu_rig_send(rig, message, size, -1);
 	wait_answer(rig, WK_EXPORTED, &answer, "an export");
 	CHECK_INT(answer.size, sizeof(answer.exported));
 	CHECK_INT(answer.fd >= 0, answer.exported.err == 0);

@@ -64,6 +64,10 @@ int gpu_rig_answer(struct gpu_rig *rig);
 /** Ask for a resource's memory. Returns the answer; *ret_fd: the caller's, -1 none. */
 struct wk_exported gpu_rig_export(struct gpu_rig *rig, uint32_t resource_id, int *ret_fd);
 
+/** The same for any message that WK_EXPORTED answers. */
+struct wk_exported gpu_rig_ask_exported(struct gpu_rig *rig, void *message, size_t size,
+					int *ret_fd);
+
 /** Make a context of a capset. Returns err. */
 int gpu_rig_context(struct gpu_rig *rig, uint32_t ctx_id, uint32_t capset_id);
 

@@ -218,6 +218,137 @@ TEST(layouts_are_checked)
 	gpu_rig_end(&rig);
 }
 
+/* --- images that are drawn to --- */
+
+/* The part 3, 5, 20 by 10 of resource 30, to the same place of another image. */
+static struct wk_read_back draw_request(uint32_t fourcc)
+{
+	return (struct wk_read_back){
+		.hdr.type = WK_READ_BACK,
+		.resource_id = 30,
+		.x = 3,
+		.y = 5,
+		.w = 20,
+		.h = 10,
+		.stride = GPU_SIDE * 4,
+		.n_planes = 1,
+		.width = GPU_SIDE,
+		.height = GPU_SIDE,
+		.fourcc = fourcc,
+		.plane_strides = {GPU_SIDE * 4},
+		.target_fourcc = DRM_FORMAT_ARGB8888,
+	};
+}
+
+static int make_image(size_t bytes, int *ret_memory_fd)
+{
+	*ret_memory_fd = memfd_create("image", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	CHECK_INT(ftruncate(*ret_memory_fd, (off_t)bytes), 0);
+	CHECK_INT(fcntl(*ret_memory_fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	return make_dmabuf(*ret_memory_fd, bytes);
+}
+
+static void check_drawn(struct gpu_rig *rig, uint32_t fourcc, bool swapped)
+{
+	uint32_t pixels[GPU_SIDE * GPU_SIDE];
+	struct wk_read_back request = draw_request(fourcc);
+	int BR_CLEANUP_FD memory_fd = -1;
+	int BR_CLEANUP_FD fd = make_image(GPU_IMAGE_BYTES, &memory_fd);
+	CHECK_INT(gpu_rig_ask(rig, &request, sizeof(request), fd), 0);
+	CHECK_INT(pread(memory_fd, pixels, sizeof(pixels), 0), sizeof(pixels));
+	check_part(pixels, swapped);
+}
+
+static void check_draws(uint32_t flags)
+{
+	struct gpu_rig rig;
+	start(&rig, flags);
+	int BR_CLEANUP_FD fd = import_dmabuf(&rig, GPU_IMAGE_BYTES);
+	write_pattern(fd);
+	check_drawn(&rig, DRM_FORMAT_ARGB8888, false);
+	check_drawn(&rig, DRM_FORMAT_ABGR8888, true);
+	gpu_rig_end(&rig);
+}
+
+TEST(opengl_draws_to_images)
+{
+	check_draws(WK_VENUS);
+	check_draws(WK_VENUS | WK_VIRGL);
+}
+
+TEST(targets_are_checked)
+{
+	struct gpu_rig rig;
+	start(&rig, WK_VENUS);
+	int BR_CLEANUP_FD source_fd = import_dmabuf(&rig, GPU_IMAGE_BYTES);
+	int BR_CLEANUP_FD memory_fd = -1;
+	int BR_CLEANUP_FD fd = make_image(GPU_IMAGE_BYTES, &memory_fd);
+	const struct wk_read_back good = draw_request(DRM_FORMAT_ARGB8888);
+	struct wk_read_back bad[9];
+	for (size_t i = 0; i < 9; i++) {
+		bad[i] = good;
+	}
+	bad[0].x = GPU_SIDE;
+	bad[1].n_planes = 0;
+	bad[2].n_planes = WK_MAX_PLANES + 1;
+	bad[3].offset = 4;
+	bad[4].offset = 1ull << 32;
+	bad[5].stride = GPU_SIDE * 4 + 4;
+	bad[6].target_fourcc = DRM_FORMAT_INVALID - 1;
+	bad[7].target_modifier = I915_FORMAT_MOD_X_TILED;
+	bad[8].plane_offsets[0] = 4;
+	for (size_t i = 0; i < 9; i++) {
+		CHECK(gpu_rig_ask(&rig, &bad[i], sizeof(bad[i]), fd) < 0);
+	}
+	struct wk_read_back request = good;
+	CHECK_INT(gpu_rig_ask(&rig, &request, sizeof(request), fd), 0);
+	gpu_rig_end(&rig);
+}
+
+/* Where there is a GPU: one for the copy is allocated, and drawn to. In a virtual machine that is the kernel's
+ * vgem: tests/vm/test_vm_host.py. */
+TEST(image_for_a_copy)
+{
+	struct gpu_rig rig;
+	struct wk_read_back request = draw_request(DRM_FORMAT_ABGR8888), refused = request;
+	int BR_CLEANUP_FD fd = -1;
+	start(&rig, WK_VENUS);
+	int BR_CLEANUP_FD source_fd = import_dmabuf(&rig, GPU_IMAGE_BYTES);
+	write_pattern(source_fd);
+	request.hdr.type = refused.hdr.type = WK_ALLOCATE;
+	refused.plane_offsets[0] = 4;
+	CHECK(gpu_rig_ask_exported(&rig, &refused, sizeof(refused), &fd).err < 0);
+	refused.resource_id = 31;
+	CHECK_INT(gpu_rig_ask_exported(&rig, &refused, sizeof(refused), &fd).err, -ENOENT);
+	struct wk_exported image = gpu_rig_ask_exported(&rig, &request, sizeof(request), &fd);
+	if (getenv("GPU_RIG_RENDER_NODE") == NULL) {
+		CHECK_INT(image.err, -ENOTSUP);
+		gpu_rig_end(&rig);
+		return;
+	}
+	CHECK_INT(image.err, 0);
+	CHECK_INT(image.n_planes, 1);
+	CHECK_INT(image.fourcc, DRM_FORMAT_ARGB8888);
+	CHECK(image.strides[0] >= GPU_SIDE * 4);
+	request.hdr.type = WK_READ_BACK;
+	request.stride = image.strides[0];
+	request.offset = image.offsets[0];
+	request.target_modifier = image.modifier;
+	CHECK_INT(gpu_rig_ask(&rig, &request, sizeof(request), fd), 0);
+	size_t bytes = image.offsets[0] + (size_t)image.strides[0] * GPU_SIDE;
+	uint8_t *map = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+	CHECK(map != MAP_FAILED);
+	for (uint32_t i = 0; i < 200; i++) {
+		uint32_t x = 3 + i % 20, y = 5 + i / 20, pixel;
+		memcpy(&pixel, map + request.offset + y * request.stride + x * 4, 4);
+		CHECK_INT(pixel, swap_red_blue(gpu_pattern(x, y)));
+	}
+	(void)munmap(map, bytes);
+	gpu_rig_end(&rig);
+}
+
+/* --- VirGL's images --- */
+
 static uint32_t pixel_at(const struct wk_exported *image, const uint8_t *map, uint32_t x,
 			 uint32_t y)
 {
