@@ -72,6 +72,9 @@ struct hr_read_back {
 	uint32_t width, height, fourcc;
 	uint32_t plane_strides[4], plane_offsets[4]; /* bytes */
 	uint64_t modifier;
+	/* fd is a dma-buf that is to be drawn to; n_planes is not 0 then, whatever the resource is. */
+	uint32_t target_fourcc; /* 0: a file */
+	uint64_t target_modifier;
 };
 
 /** Let the worker copy pixels. done(data, 0 or -errno) is called later, once, unless it is canceled by
@@ -79,6 +82,12 @@ struct hr_read_back {
 int hr_render_read_back(struct hr_resource *resource, const struct hr_read_back *read_back,
 			void (*done)(void *data, int err), void *data, struct hr_ask **ret_ask);
 void hr_render_cancel(struct hr_ask *ask);
+
+/** Let the worker allocate an image that the resource can be drawn to, of read_back->target_fourcc, width by
+ * height. Without an error, fd, stride, offset and target_modifier are filled in before done; fd is the caller's.
+ * Else as above. */
+int hr_render_allocate(struct hr_resource *resource, struct hr_read_back *read_back,
+		       void (*done)(void *data, int err), void *data, struct hr_ask **ret_ask);
 
 /** True if attaching needs the resource's memory: it is the GPU's, and this context is of another
  * kind or worker. */

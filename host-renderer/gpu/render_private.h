@@ -61,7 +61,8 @@ enum hr_ask_kind {
 	HR_ASK_EXPORT,
 	HR_ASK_TRANSFER,
 	HR_ASK_RELEASE,
-	HR_ASK_READ_BACK
+	HR_ASK_READ_BACK,
+	HR_ASK_ALLOCATE
 };
 
 /** An answer that a worker owes. */
@@ -73,8 +74,9 @@ struct hr_ask {
 	struct hr_resource *resource;	   /* HR_ASK_BLOB, HR_ASK_EXPORT; referenced */
 	struct hr_fence *fence;		   /* HR_ASK_TRANSFER */
 	struct hr_held *held;		   /* HR_ASK_RELEASE */
-	void (*done)(void *data, int err); /* HR_ASK_READ_BACK; NULL: canceled */
+	void (*done)(void *data, int err); /* HR_ASK_READ_BACK, HR_ASK_ALLOCATE; NULL: canceled */
 	void *data;
+	struct hr_read_back *allocated; /* HR_ASK_ALLOCATE; not if canceled */
 };
 
 /** Start a worker for these kinds (enum wk_flags). *ret_worker has one reference, the caller's. Returns 0 or

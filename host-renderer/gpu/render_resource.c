@@ -249,10 +249,9 @@ bool hr_render_need_memory(struct hr_resource *resource)
 	return true;
 }
 
-int hr_render_read_back(struct hr_resource *resource, const struct hr_read_back *read_back,
-			void (*done)(void *data, int err), void *data, struct hr_ask **ret_ask)
+static struct wk_read_back message_of(const struct hr_resource *resource,
+				      const struct hr_read_back *read_back)
 {
-	struct hr_render_worker *worker = maker_of(resource);
 	struct wk_read_back message = {
 		.hdr = {.type = WK_READ_BACK},
 		.resource_id = resource->id,
@@ -269,10 +268,26 @@ int hr_render_read_back(struct hr_resource *resource, const struct hr_read_back 
 		.height = read_back->height,
 		.fourcc = read_back->fourcc,
 		.modifier = read_back->modifier,
+		.target_fourcc = read_back->target_fourcc,
+		.target_modifier = read_back->target_modifier,
 	};
 	memcpy(message.plane_strides, read_back->plane_strides, sizeof(message.plane_strides));
 	memcpy(message.plane_offsets, read_back->plane_offsets, sizeof(message.plane_offsets));
-	if (!worker || !worker->process || wl_list_empty(&resource->link)) {
+	return message;
+}
+
+static struct hr_render_worker *reader_of(struct hr_resource *resource)
+{
+	struct hr_render_worker *worker = maker_of(resource);
+	return worker && worker->process && !wl_list_empty(&resource->link) ? worker : NULL;
+}
+
+int hr_render_read_back(struct hr_resource *resource, const struct hr_read_back *read_back,
+			void (*done)(void *data, int err), void *data, struct hr_ask **ret_ask)
+{
+	struct hr_render_worker *worker = reader_of(resource);
+	struct wk_read_back message = message_of(resource, read_back);
+	if (!worker) {
 		return -EIO;
 	}
 	struct hr_ask *ask = hr_render_ask(worker, HR_ASK_READ_BACK, &message.hdr);
@@ -282,6 +297,27 @@ int hr_render_read_back(struct hr_resource *resource, const struct hr_read_back 
 	ask->done = done;
 	ask->data = data;
 	hr_worker_send(worker->process, &message, sizeof(message), NULL, 0, &read_back->fd, 1);
+	*ret_ask = ask;
+	return 0;
+}
+
+int hr_render_allocate(struct hr_resource *resource, struct hr_read_back *read_back,
+		       void (*done)(void *data, int err), void *data, struct hr_ask **ret_ask)
+{
+	struct hr_render_worker *worker = reader_of(resource);
+	struct wk_read_back message = message_of(resource, read_back);
+	message.hdr.type = WK_ALLOCATE;
+	if (!worker) {
+		return -EIO;
+	}
+	struct hr_ask *ask = hr_render_ask(worker, HR_ASK_ALLOCATE, &message.hdr);
+	if (!ask) {
+		return -ENOMEM;
+	}
+	ask->done = done;
+	ask->data = data;
+	ask->allocated = read_back;
+	hr_render_send(worker, &message, sizeof(message));
 	*ret_ask = ask;
 	return 0;
 }

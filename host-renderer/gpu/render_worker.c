@@ -119,6 +119,23 @@ static void settle_memory(struct hr_resource *resource, const struct wk_exported
 	}
 }
 
+/* Returns 0, or the error that it comes to. */
+static int take_allocated(struct hr_ask *ask, const struct wk_exported *exported, int *fd)
+{
+	struct hr_read_back *image = ask->allocated;
+	if (!ask->done) {
+		return 0;
+	}
+	if (!exported || *fd < 0 || exported->n_planes != 1) {
+		return -EPROTO;
+	}
+	image->fd = br_fd_take(fd);
+	image->stride = exported->strides[0];
+	image->offset = exported->offsets[0];
+	image->target_modifier = exported->modifier;
+	return 0;
+}
+
 static void log_refusal(const struct hr_ask *ask, int err)
 {
 	br_log_peer(BR_LOG_WARN, "gpu context=%u: %s: %s", ask->ctx_id,
@@ -145,7 +162,10 @@ static void handle_answer(struct hr_render_worker *worker, const struct wk_heade
 		exported = (const struct wk_exported *)message;
 		err = exported->err;
 	}
-	bool silent = ask->kind == HR_ASK_RELEASE ||
+	if (ask->kind == HR_ASK_ALLOCATE && err == 0) {
+		err = take_allocated(ask, exported, n_fds > 0 ? &fds[0] : &none);
+	}
+	bool silent = ask->kind == HR_ASK_RELEASE || ask->kind == HR_ASK_ALLOCATE ||
 		      (ask->kind == HR_ASK_EXPORT && (err == -ENOTSUP || err == -ENOENT));
 	if (err < 0 && !silent) {
 		log_refusal(ask, err);

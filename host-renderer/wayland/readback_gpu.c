@@ -15,6 +15,9 @@
 /* Source: wl_shm.format. */
 #define SHM_ARGB8888 0u
 #define SHM_XRGB8888 1u
+/* Source: drm_fourcc.h: linear images of these every compositor takes that takes any. */
+#define DRM_ARGB8888 0x34325241u
+#define DRM_XRGB8888 0x34325258u
 
 struct hr_gpu_readback {
 	struct hr_host *host;
@@ -25,6 +28,10 @@ struct hr_gpu_readback {
 		*asks[BR_LIMIT_DAMAGE_RECTS]; /* n_asks of them, the first n_done are answered */
 	uint32_t n_asks, n_done;
 	int err; /* of the first one that failed */
+	/* Of one that draws; ready NULL: not waited for. */
+	struct hr_ask *allocation;
+	void (*ready)(void *data, int err);
+	void *ready_data;
 };
 
 /* The worker has more of it than memory: VirGL's images. */
@@ -76,6 +83,21 @@ int hr_gpu_readback_geometry(const struct hr_resource *resource, const struct br
 	return 0;
 }
 
+/* As OpenGL imports it. */
+static void describe_planes(struct hr_read_back *read_back, const struct br_params *params,
+			    const struct br_params_image *image)
+{
+	read_back->width = (uint32_t)image->width;
+	read_back->height = (uint32_t)image->height;
+	read_back->fourcc = image->format;
+	read_back->modifier = params->modifier;
+	for (unsigned i = 0; i < BR_MAX_PLANES && params->planes[i].set; i++) {
+		read_back->plane_strides[i] = params->planes[i].stride;
+		read_back->plane_offsets[i] = params->planes[i].offset;
+		read_back->n_planes++;
+	}
+}
+
 static void describe(struct hr_read_back *read_back, const struct hr_resource *resource,
 		     const struct br_params *params, const struct br_params_image *image)
 {
@@ -89,15 +111,7 @@ static void describe(struct hr_read_back *read_back, const struct hr_resource *r
 		read_back->image_offset = params->planes[0].offset;
 		return;
 	}
-	read_back->width = (uint32_t)image->width;
-	read_back->height = (uint32_t)image->height;
-	read_back->fourcc = image->format;
-	read_back->modifier = params->modifier;
-	for (unsigned i = 0; i < BR_MAX_PLANES && params->planes[i].set; i++) {
-		read_back->plane_strides[i] = params->planes[i].stride;
-		read_back->plane_offsets[i] = params->planes[i].offset;
-		read_back->n_planes++;
-	}
+	describe_planes(read_back, params, image);
 }
 
 int hr_gpu_readback_create(struct hr_host *host, struct hr_resource *resource,
@@ -121,6 +135,49 @@ int hr_gpu_readback_create(struct hr_host *host, struct hr_resource *resource,
 	return 0;
 }
 
+static void handle_allocated(void *data, int err)
+{
+	struct hr_gpu_readback *readback = data;
+	readback->allocation = NULL;
+	readback->ready(readback->ready_data, err);
+}
+
+int hr_gpu_readback_create_drawn(struct hr_host *host, struct hr_resource *resource,
+				 const struct br_params *params,
+				 const struct br_params_image *image,
+				 void (*ready)(void *data, int err), void *data,
+				 struct hr_gpu_readback **ret_readback)
+{
+	struct hr_gpu_readback *readback = calloc(1, sizeof(*readback));
+	if (readback == NULL) {
+		return -ENOMEM;
+	}
+	*readback = (struct hr_gpu_readback){
+		.host = host,
+		.image.fd = -1,
+		.image.target_fourcc = has_alpha(image->format) ? DRM_ARGB8888 : DRM_XRGB8888,
+		.ready = ready,
+		.ready_data = data,
+	};
+	describe_planes(&readback->image, params, image);
+	int ret = image->flags != 0
+			  ? -ENOTSUP
+			  : hr_render_allocate(resource, &readback->image, handle_allocated,
+					       readback, &readback->allocation);
+	if (ret < 0) {
+		free(readback);
+		return ret;
+	}
+	readback->resource = hr_resource_ref(resource);
+	*ret_readback = readback;
+	return 0;
+}
+
+const struct hr_read_back *hr_gpu_readback_target(const struct hr_gpu_readback *readback)
+{
+	return &readback->image;
+}
+
 static void cancel(struct hr_gpu_readback *readback)
 {
 	while (readback->n_done < readback->n_asks) {
@@ -134,6 +191,9 @@ void hr_gpu_readback_destroy(struct hr_gpu_readback *readback)
 		return;
 	}
 	cancel(readback);
+	if (readback->allocation != NULL) {
+		hr_render_cancel(readback->allocation);
+	}
 	br_fd_clear(&readback->image.fd);
 	(void)hr_resource_unref(readback->resource);
 	free(readback);

@@ -651,6 +651,61 @@ static bool worker_is_gone(uint64_t unused)
 	return rig.device->main_worker == NULL;
 }
 
+static void note_error(void *data, int err)
+{
+	*(int *)data = err;
+}
+
+/* Ask for an image for copies of blob 7. The answer says this many planes, and has a file or not. Returns what
+ * becomes of it. */
+static int allocate(struct hr_read_back *image, int32_t err, uint32_t n_planes, bool file)
+{
+	struct hr_ask *ask;
+	struct wk_exported answer = {
+		.hdr.type = WK_EXPORTED,
+		.err = err,
+		.kind = WK_DMABUF,
+		.n_planes = n_planes,
+		.strides = {512},
+		.offsets = {64},
+		.modifier = 3,
+	};
+	int result = 1;
+	*image = (struct hr_read_back){.fd = -1, .target_fourcc = 1, .width = 100, .height = 80};
+	CHECK_INT(hr_render_allocate(hr_resource_find(rig.device, 7), image, note_error, &result,
+				     &ask),
+		  0);
+	worker_expect(WK_ALLOCATE);
+	answer.hdr.seq = rig.message.hdr.seq;
+	int BR_CLEANUP_FD fd = file ? memfd_create("image", MFD_CLOEXEC) : -1;
+	worker_send(&answer, sizeof(answer), fd);
+	while (result == 1) {
+		CHECK_INT(wl_event_loop_dispatch(rig.loop, 1000), 0);
+	}
+	return result;
+}
+
+TEST(images_for_copies)
+{
+	struct hr_read_back image;
+	set_up();
+	(void)create_blob(7);
+	worker_expect(WK_CREATE_BLOB);
+	worker_done(rig.message.hdr.seq, 0);
+	CHECK_INT(allocate(&image, 0, 1, true), 0);
+	CHECK(image.fd >= 0);
+	br_fd_clear(&image.fd);
+	CHECK_INT(image.stride, 512);
+	CHECK_INT(image.offset, 64);
+	CHECK_INT(image.target_modifier, 3);
+	CHECK_INT(allocate(&image, -ENOTSUP, 0, false), -ENOTSUP);
+	CHECK_INT(image.fd, -1);
+	CHECK_INT(allocate(&image, 0, 1, false), -EPROTO);
+	CHECK_INT(allocate(&image, 0, 2, true), -EPROTO);
+	CHECK_INT(image.fd, -1);
+	tear_down();
+}
+
 TEST(worker_that_lies)
 {
 	set_up();

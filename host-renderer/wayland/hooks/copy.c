@@ -2,6 +2,7 @@
  *
  * Buffers for a compositor that can't import the guest's: in wl_shm. Memory in a plain file is the pool
  * itself; a dma-buf is copied into one, what has changed of it, before the compositor hears of the commit.
+ * The same for a dma-buf that is drawn to another one (blit.c).
  * Only the client's own requests wait for that.
  */
 #include <errno.h>
@@ -134,6 +135,15 @@ static int copied_create(const struct hr_hook_state *state, const struct br_shm_
 	return 0;
 }
 
+static void copied_attach(struct hr_hook_state *state, struct br_object *buffer,
+			  struct copied *copied)
+{
+	state->n_copied++;
+	state->copied_bytes += copied->bytes;
+	buffer->data = copied;
+	buffer->destroy = copied_destroy;
+}
+
 /* Make the compositor's buffer in the pool of the copy; takes *pool_fd. */
 static int copied_send(struct br_relay *relay, struct br_object *buffer, struct copied *copied,
 		       int *pool_fd, const struct br_shm_geometry *geometry)
@@ -142,10 +152,7 @@ static int copied_send(struct br_relay *relay, struct br_object *buffer, struct 
 	struct br_handle pool = {.fd = br_fd_take(pool_fd)};
 	struct br_shm_geometry there = *geometry;
 	there.offset = 0;
-	state->n_copied++;
-	state->copied_bytes += copied->bytes;
-	buffer->data = copied;
-	buffer->destroy = copied_destroy;
+	copied_attach(state, buffer, copied);
 	return br_shm_create_buffer(relay, state->own_shm.object, &pool, copied->bytes, buffer,
 				    &there);
 }
@@ -168,8 +175,7 @@ static int send_copy(struct br_relay *relay, struct br_object *buffer, struct br
 	return copied_send(relay, buffer, copied, &pool_fd, geometry);
 }
 
-/* A worker looks for all planes in the memory of one. */
-static bool is_one_resource(const struct br_params *params)
+bool hr_copy_is_one_resource(const struct br_params *params)
 {
 	for (unsigned i = 1; i < BR_MAX_PLANES; i++) {
 		if (params->planes[i].set &&
@@ -203,7 +209,7 @@ int hr_copy_create_gpu_buffer(struct br_relay *relay, struct br_object *buffer,
 	struct hr_hook_state *state = hr_hook_state(relay);
 	struct br_shm_geometry geometry;
 	struct copied *copied;
-	int ret = is_one_resource(params)
+	int ret = hr_copy_is_one_resource(params)
 			  ? hr_gpu_readback_geometry(resource, params, image, &geometry)
 			  : -ENOTSUP;
 	if (ret == 0 && !br_own_shm_has_format(&state->own_shm, geometry.format)) {
@@ -223,6 +229,25 @@ int hr_copy_create_gpu_buffer(struct br_relay *relay, struct br_object *buffer,
 		return ret;
 	}
 	return copied_send(relay, buffer, copied, &fd, &geometry);
+}
+
+int hr_copy_attach(struct br_relay *relay, struct br_object *buffer,
+		   struct hr_gpu_readback *readback, const struct br_params_image *image)
+{
+	struct hr_hook_state *state = hr_hook_state(relay);
+	const struct br_shm_geometry geometry = {
+		.stride = image->width * 4, /* about: it is the GPU's memory */
+		.width = image->width,
+		.height = image->height,
+	};
+	struct copied *copied;
+	int ret = copied_create(state, &geometry, &copied);
+	if (ret < 0) {
+		return ret;
+	}
+	copied->gpu_readback = readback;
+	copied_attach(state, buffer, copied);
+	return 0;
 }
 
 int hr_copy_create_buffer(struct br_relay *relay, struct br_object *buffer,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The buffers of linux-dmabuf. They go to the compositor as they are. Where it has no linux-dmabuf (then
- * offer.c stands for it), can't import one, or the user wants it so, they become wl_shm (copy.c).
+ * offer.c stands for it), can't import one, it gets a copy in another dma-buf (blit.c); where that can't be either, or the user wants it
+ * so, they become wl_shm (copy.c).
  *
  * A compositor ends a client whose create_immed fails; so that a buffer can still be shown in the other
  * way, we ask it by create instead, and the client's requests wait for the answer.
@@ -13,6 +14,7 @@
 #include "../../gpu/resource.h"
 #include "../host.h"
 #include "../restore.h"
+#include "blit.h"
 #include "br-tables.h"
 #include "dmabuf.h"
 #include "fd.h"
@@ -22,7 +24,7 @@
 #include "wire.h"
 
 /* Of a create_immed that we asked by create. */
-enum phase { PHASE_NONE, PHASE_ASKED, PHASE_CREATED, PHASE_FAILED };
+enum phase { PHASE_NONE, PHASE_ASKED, PHASE_CREATED, PHASE_FAILED, PHASE_BLIT };
 
 /* Data of a zwp_linux_buffer_params_v1. */
 struct params {
@@ -31,7 +33,9 @@ struct params {
 	uint32_t host_fourcc; /* as the host has it; 0: as the guest says */
 	bool ours;	      /* the compositor is not asked */
 	enum phase phase;
-	uint32_t created_id; /* of PHASE_CREATED: the compositor's wl_buffer */
+	uint32_t created_id;  /* of PHASE_CREATED: the compositor's wl_buffer */
+	uint32_t dmabuf_id;   /* the client's linux-dmabuf that made it */
+	struct hr_blit *blit; /* of PHASE_BLIT */
 };
 
 static void drop_planes(struct hr_hook_state *state, struct params *params)
@@ -49,6 +53,7 @@ static void params_destroy(struct br_relay *relay, struct br_object *object)
 {
 	struct params *params = object->data;
 	drop_planes(hr_hook_state(relay), params);
+	hr_blit_destroy(params->blit);
 	free(params);
 	object->data = NULL;
 }
@@ -170,6 +175,7 @@ enum br_verdict hr_hook_zwp_linux_dmabuf_v1_create_params(
 		return BR_DROP;
 	}
 	params->ours = ours;
+	params->dmabuf_id = msg->object->client_id;
 	object->state = ours ? BR_OBJECT_OURS : object->state;
 	object->data = params;
 	object->destroy = params_destroy;
@@ -279,13 +285,52 @@ enum br_verdict hr_hook_zwp_linux_buffer_params_v1_create(
 	return BR_DROP;
 }
 
+/* The compositor has refused it. Returns true if a copy in another dma-buf has to be waited for. */
+static bool begin_blit(struct br_relay *relay, struct params *params)
+{
+	const struct hr_hook_state *state = hr_hook_state(relay);
+	struct br_object *dmabuf = br_relay_client_object(relay, params->dmabuf_id);
+	struct hr_resource *resource = hr_copy_resource_of(state, &params->base.planes[0].memory);
+	struct br_params_image image = params->image;
+	if (dmabuf == NULL || dmabuf->iface != BR_IFACE_ZWP_LINUX_DMABUF_V1 || resource == NULL ||
+	    !hr_copy_is_one_resource(&params->base)) {
+		return false;
+	}
+	image.format = host_format(params);
+	params->blit = hr_blit_create(relay, dmabuf, resource, &params->base, &image);
+	params->phase = params->blit != NULL ? PHASE_BLIT : params->phase;
+	return params->blit != NULL;
+}
+
+/* Returns false if wl_shm is next. */
+static bool finish_blit(struct br_relay *relay, struct br_msg *msg)
+{
+	struct params *params = msg->object->data;
+	int ret = hr_blit_finish(relay, params->blit, msg->args[0].object);
+	hr_blit_destroy(params->blit);
+	params->blit = NULL;
+	if (ret == 0) {
+		drop_planes(hr_hook_state(relay), params);
+	} else if (ret != -ENOTSUP) {
+		br_relay_client_error(relay, NULL, BR_ERROR_NO_MEMORY,
+				      "host: no room for a copy of the buffer");
+	}
+	return ret != -ENOTSUP;
+}
+
 /* The compositor has answered what we asked for a create_immed. */
 static enum br_verdict finish_immed(struct br_relay *relay, struct br_msg *msg)
 {
 	struct params *params = msg->object->data;
 	struct br_object *buffer = msg->args[0].object;
-	if (params->phase == PHASE_FAILED) {
+	if (params->phase == PHASE_FAILED && begin_blit(relay, params)) {
+		return BR_AGAIN;
+	}
+	if (params->phase == PHASE_FAILED ||
+	    (params->phase == PHASE_BLIT && !finish_blit(relay, msg))) {
 		make_immed_shm(relay, msg);
+	} else if (params->phase == PHASE_BLIT) {
+		/* It is there. */
 	} else if (br_relay_adopt(relay, buffer, params->created_id) < 0) {
 		br_relay_client_error(relay, NULL, BR_ERROR_IMPLEMENTATION,
 				      "host: the compositor's buffer is gone");
@@ -306,7 +351,9 @@ enum br_verdict hr_hook_zwp_linux_buffer_params_v1_create_immed(
 		return BR_FORWARD;
 	}
 	if (params->phase != PHASE_NONE) {
-		return params->phase == PHASE_ASKED ? BR_AGAIN : finish_immed(relay, msg);
+		bool busy = params->phase == PHASE_ASKED ||
+			    (params->phase == PHASE_BLIT && hr_blit_is_busy(params->blit));
+		return busy ? BR_AGAIN : finish_immed(relay, msg);
 	}
 	params->image =
 		(struct br_params_image){args->width, args->height, args->format, args->flags};

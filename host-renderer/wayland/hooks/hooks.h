@@ -19,6 +19,7 @@ struct br_handle;
 struct br_params;
 struct br_params_image;
 struct hr_context;
+struct hr_gpu_readback;
 struct hr_host;
 struct hr_resource;
 struct hr_restore;
@@ -90,6 +91,14 @@ void hr_offer_need_shm(struct br_relay *relay);
 /** A resource of the GPU's that a plane names, whose worker is to read it; NULL: the plane's fd is all. */
 struct hr_resource *hr_copy_resource_of(const struct hr_hook_state *state,
 					const struct br_handle *memory);
+
+/** Whether all planes are in the memory of one resource, where its worker looks for them. */
+bool hr_copy_is_one_resource(const struct br_params *params);
+
+/** A wl_buffer that the compositor has is a copy that this draws. Takes the readback. Returns 0; -ENOSPC, -ENOMEM:
+ * it is still the caller's. */
+int hr_copy_attach(struct br_relay *relay, struct br_object *buffer,
+		   struct hr_gpu_readback *readback, const struct br_params_image *image);
 
 /** Make the compositor's wl_buffer for an image of the GPU's: in a copy that its worker makes. Returns as the
  * one below. */
