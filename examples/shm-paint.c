@@ -171,6 +171,7 @@ static void make_buffers(void)
 	for (size_t i = 0; i < 2; i++) {
 		struct buffer *buffer = &state.buffers[i];
 
+		/* Pages are aligned. NOLINTNEXTLINE(bugprone-casting-through-void) */
 		buffer->pixels = (uint32_t *)(void *)(memory + i * size);
 		buffer->wl = wl_shm_pool_create_buffer(pool, (int32_t)(i * size), options.width,
 						       options.height, options.width * 4,

@@ -170,8 +170,8 @@ static bool connected(struct gp_cursor_themes *themes)
 static int wanted_size(void)
 {
 	const char *text = getenv("XCURSOR_SIZE");
-	int size = text != NULL ? atoi(text) : 0;
-	return size > 0 && size <= BR_LIMIT_CURSOR_SIZE ? size : DEFAULT_SIZE;
+	long size = text != NULL ? strtol(text, NULL, 10) : 0;
+	return size > 0 && size <= BR_LIMIT_CURSOR_SIZE ? (int)size : DEFAULT_SIZE;
 }
 
 static struct wl_cursor *find(struct gp_cursor_themes *themes, uint32_t shape, int32_t scale)
@@ -206,6 +206,9 @@ int gp_cursor_image(struct gp_cursor_themes *themes, uint32_t shape, int32_t sca
 		    struct gp_cursor_image *ret_image)
 {
 	const struct wl_cursor *cursor = find(themes, shape, scale);
+	if (cursor == NULL || i >= cursor->image_count) {
+		return -ENOENT;
+	}
 	struct wl_cursor_image *image = cursor->images[i];
 	struct wl_buffer *buffer = wl_cursor_image_get_buffer(image);
 	if (buffer == NULL) {

@@ -434,6 +434,7 @@ static void socket_context_destroy(struct gp_context *base)
 	context->lost = true;
 again:
 	wl_list_for_each (pending, &t->pending, link) {
+		/* What is finished is in the list no more. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		if (pending->context == context) {
 			pending_finish(pending, -ECANCELED);
 			goto again;
@@ -603,6 +604,7 @@ static int socket_create_host(struct gp_context *base, uint32_t blob_id, uint64_
 	if (ret < 0) {
 		free_memory(resource);
 	}
+	/* The answer finds it by wanted. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	return ret;
 }
 

@@ -36,7 +36,10 @@ struct br_rect br_rect_intersect(const struct br_rect *a, const struct br_rect *
 		min_i32(a->x1, b->x1),
 		min_i32(a->y1, b->y1),
 	};
-	return br_rect_empty(&both) ? (struct br_rect){0} : both;
+	if (br_rect_empty(&both)) {
+		both = (struct br_rect){0};
+	}
+	return both;
 }
 
 static bool contains(const struct br_rect *outer, const struct br_rect *inner)

@@ -104,10 +104,11 @@ static int set_address(struct sockaddr_un *address, const char *path)
 	if (path[0] == '\0') {
 		return -EINVAL; /* the kernel would choose an abstract address */
 	}
-	if (strlen(path) >= sizeof(address->sun_path)) {
+	size_t len = strlen(path);
+	if (len >= sizeof(address->sun_path)) {
 		return -ENAMETOOLONG;
 	}
-	strcpy(address->sun_path, path);
+	memcpy(address->sun_path, path, len + 1);
 	return 0;
 }
 

@@ -33,7 +33,7 @@ uint8_t *br_stream_reserve(struct br_stream *s, size_t len)
 		return s->data + s->tail;
 	}
 	/* Moving pays only when it frees at least as much as it moves. */
-	if (s->head >= used && s->capacity - used >= len) {
+	if (s->data != NULL && s->head >= used && s->capacity - used >= len) {
 		memcpy(s->data, s->data + s->head, used);
 	} else {
 		size_t capacity = s->capacity ? s->capacity : 4096;
@@ -44,7 +44,7 @@ uint8_t *br_stream_reserve(struct br_stream *s, size_t len)
 		if (data == NULL) {
 			return NULL;
 		}
-		if (used > 0) {
+		if (s->data != NULL) {
 			memcpy(data, s->data + s->head, used);
 		}
 		free(s->data);

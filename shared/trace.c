@@ -150,6 +150,8 @@ static void print_arg(const struct br_msg *msg, const struct br_arg_desc *desc,
 	case BR_ARG_FD:
 		print_handle(&msg->handles[arg->handle]);
 		break;
+	default:
+		break;
 	}
 }
 

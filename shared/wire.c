@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "wire.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -208,6 +209,7 @@ static int decode_args(struct br_object_table *table, struct br_stream *in, stru
 		       struct cursor *cursor, struct br_wire_error *error)
 {
 	uint32_t n_fds = 0, word;
+	assert(msg->desc != NULL); /* decode_target() has found it */
 	const struct br_arg_desc *desc = &br_args[msg->desc->first_arg];
 	for (unsigned i = 0; i < msg->desc->n_args; i++, desc++) {
 		union br_arg *arg = &msg->args[i];

@@ -522,7 +522,7 @@ enum br_verdict gp_hook_wp_cursor_shape_device_v1_set_shape(
 	struct br_relay *relay, struct br_msg *msg,
 	const struct br_args_wp_cursor_shape_device_v1_set_shape *args)
 {
-	const struct cursor *cursor;
+	const struct cursor *cursor = NULL;
 	if (msg->object->state != BR_OBJECT_OURS) {
 		return BR_FORWARD;
 	}

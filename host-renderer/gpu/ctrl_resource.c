@@ -88,7 +88,7 @@ static int create_blob(struct hr_device *device, struct hr_request *request,
 		resource = hr_resource_create_take(device, cmd->resource_id, cmd->size, &memory);
 		ret = resource ? 0 : -ENOMEM;
 	}
-	if (ret < 0) {
+	if (!resource) {
 		br_fd_clear(&memory.fd);
 		hr_pages_finish(device, &pages);
 		return ret;

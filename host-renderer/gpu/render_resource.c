@@ -237,8 +237,9 @@ bool hr_render_need_memory(struct hr_resource *resource)
 		return false;
 	}
 	struct wk_resource message = {.hdr = {.type = WK_EXPORT}, .resource_id = resource->id};
-	struct hr_ask *ask =
-		worker->process ? hr_render_ask(worker, HR_ASK_EXPORT, &message.hdr) : NULL;
+	struct hr_ask *ask = worker && worker->process
+				     ? hr_render_ask(worker, HR_ASK_EXPORT, &message.hdr)
+				     : NULL;
 	if (!ask) {
 		resource->gpu = HR_GPU_FAILED;
 		return false;

@@ -141,6 +141,7 @@ int hr_qemu_parse_version(const char *text, struct hr_qemu_probe *probe)
 	/* Warnings may come first. */
 	const char *at = strstr(text, mark);
 	unsigned major, minor;
+	/* Three digits fit. NOLINTNEXTLINE(cert-err34-c) */
 	if (at == NULL || sscanf(at + strlen(mark), "%3u.%3u", &major, &minor) != 2) {
 		return -EBADMSG;
 	}

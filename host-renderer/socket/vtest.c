@@ -81,8 +81,10 @@ _Noreturn static void run(const struct hr_vtest *vtest, int errors_fd, pid_t par
 	/* For its socket. */
 	(void)umask(077);
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	(void)dup2(null_fd, STDIN_FILENO);
-	(void)dup2(null_fd, STDOUT_FILENO);
+	if (null_fd >= 0) {
+		(void)dup2(null_fd, STDIN_FILENO);
+		(void)dup2(null_fd, STDOUT_FILENO);
+	}
 	(void)dup2(errors_fd, STDERR_FILENO);
 	(void)execv(vtest->program, argv);
 	dprintf(STDERR_FILENO, "%s: %s\n", vtest->program, strerror(errno));

@@ -75,7 +75,9 @@ char *hr_upstream_find_path(const char *display)
 /* Connect by what is known now of the security context; -EINPROGRESS if that is nothing. */
 static int connect_now(struct hr_upstream *upstream)
 {
-	switch (upstream->secctx == NULL ? HR_SECCTX_ABSENT : hr_secctx_state(upstream->secctx)) {
+	enum hr_secctx_state state =
+		upstream->secctx == NULL ? HR_SECCTX_ABSENT : hr_secctx_state(upstream->secctx);
+	switch (state) {
 	case HR_SECCTX_READY:
 		return hr_secctx_connect(upstream->secctx);
 	case HR_SECCTX_ABSENT:

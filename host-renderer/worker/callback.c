@@ -74,8 +74,9 @@ void wk_callbacks_take(struct wk_callbacks *callbacks, struct wl_array *ret_reti
 		       struct wl_array *ret_lines, unsigned *ret_lost_lines)
 {
 	uint64_t count;
-	pthread_mutex_lock(&callbacks->lock);
+	/* First: what comes after it wakes once more. */
 	(void)!read(callbacks->wake_fd, &count, sizeof(count));
+	pthread_mutex_lock(&callbacks->lock);
 	*ret_retired = callbacks->retired;
 	*ret_lines = callbacks->lines;
 	*ret_lost_lines = callbacks->lost_lines;

@@ -232,7 +232,7 @@ static int read_image(const struct wk_object *object, const struct wk_read_back 
 	struct virtio_gpu_box box = {
 		.x = request->x, .y = request->y, .w = request->w, .h = request->h, .d = 1};
 	int ret = wk_renderer_error(virgl_renderer_resource_get_info((int)object->id, &info));
-	if (info.tex_id == 0) {
+	if (ret < 0 || info.tex_id == 0) {
 		return -ENOTSUP;
 	}
 	if (!has_4_bytes(info.virgl_format)) {
@@ -312,7 +312,8 @@ static int read_blob(struct wk_worker *worker, struct wk_object *object,
 	sync_blob(object, DMA_BUF_SYNC_START);
 	for (uint32_t row = 0; row < request->h; row++) {
 		memcpy(target->base + (uint64_t)row * request->stride,
-		       from + (uint64_t)row * request->image_stride, request->w * PIXEL_BYTES);
+		       from + (uint64_t)row * request->image_stride,
+		       (size_t)request->w * PIXEL_BYTES);
 	}
 	sync_blob(object, DMA_BUF_SYNC_END);
 	return 0;

@@ -83,6 +83,7 @@ static void detach_everywhere(struct wk_object *object)
 static void remove_object(struct wk_worker *worker, struct wk_object *object)
 {
 	struct wk_attachment *attachment, *next;
+	/* Those detached already are in the list no more. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	wl_list_for_each_safe (attachment, next, &object->attachments, resource_link) {
 		wl_list_remove(&attachment->context_link);
 		free(attachment);
