@@ -238,6 +238,102 @@ def vring_input(indirect):
     return bytes([4, 3, 0, 0]) + put(0x6000, request) + rings + avail + again
 
 
+# Pieces of fuzz_vhost.c, and its requests by their place in its table.
+(GET_FEATURES, SET_FEATURES, SET_OWNER, RESET_OWNER, SET_MEM_TABLE, VRING_NUM, VRING_ADDR, VRING_BASE,
+ GET_VRING_BASE, VRING_KICK, VRING_CALL, VRING_ERR, GET_PROTOCOL, SET_PROTOCOL, QUEUE_NUM, VRING_ENABLE,
+ BACKEND_FD, GET_CONFIG, SET_CONFIG, GET_SHMEM) = range(20)
+VU_MESSAGE, VU_RAW, VU_MEMORY, VU_BACK, VU_KICK = range(5)
+NEED_REPLY = 1
+# Version 1, indirect, event index, protocol features, virgl, uuid, blobs, contexts.
+FEATURES = 1 << 32 | 1 << 28 | 1 << 29 | 1 << 30 | 1 | 1 << 2 | 1 << 3 | 1 << 4
+PROTOCOL = 1 | 1 << 3 | 1 << 5 | 1 << 9 | 1 << 10 | 1 << 22
+
+
+def vhost(what, request, flags=0, payload=b''):
+    payload += b'\0' * (-len(payload) % 4)
+    return bytes([what, request, flags, len(payload) // 4]) + payload
+
+
+def vhost_call(request, payload=b'', fds=0, flags=NEED_REPLY):
+    return vhost(VU_MESSAGE, request, flags | fds << 4, payload)
+
+
+def vhost_memory(at, data):
+    return vhost(VU_MEMORY, at & 0xff, at >> 8, data)
+
+
+def vhost_queue(index, start):
+    return b''.join([
+        vhost_call(VRING_NUM, struct.pack('<II', index, 16)),
+        vhost_call(VRING_BASE, struct.pack('<II', index, 0)),
+        vhost_call(VRING_ADDR, struct.pack('<II4Q', index, 0, start, start + 0x800, start + 0x400, 0)),
+        vhost_call(VRING_KICK, struct.pack('<Q', index), 1),
+        vhost_call(VRING_CALL, struct.pack('<Q', index), 1),
+        vhost_call(VRING_ENABLE, struct.pack('<II', index, 1)),
+    ])
+
+
+def vhost_input(window):
+    table = struct.pack('<II', 2, 0) + struct.pack('<4Q', 0, 0x8000, 0, 0) + struct.pack(
+        '<4Q', 0x10000, 0x8000, 0x8000, 0x8000)
+    chain = struct.pack('<QIHH', 0x6000, 24, 1, 1) + struct.pack('<QIHH', 0x6100, 408, 2, 0)
+    capsets = struct.pack('<IIQIBBHII', 0x108, 1, 7, 0, 0, 0, 0, 0, 0)
+    done = vhost(VU_BACK, 0, 0, struct.pack('<IIIQ', 9, 5, 8, 0))
+    return bytes([window]) + b''.join([
+        vhost_call(GET_FEATURES), vhost_call(GET_PROTOCOL),
+        vhost_call(SET_PROTOCOL, struct.pack('<Q', PROTOCOL)),
+        vhost_call(QUEUE_NUM), vhost_call(SET_OWNER), vhost_call(GET_SHMEM), vhost_call(BACKEND_FD, b'', 1),
+        vhost_call(GET_CONFIG, struct.pack('<III', 0, 16, 0)),
+        vhost_call(SET_FEATURES, struct.pack('<Q', FEATURES)),
+        vhost_call(SET_MEM_TABLE, table, 2), vhost_queue(0, 0), vhost_queue(1, 0x2000), done,
+        vhost_memory(0x6000, capsets), vhost_memory(0, chain),
+        vhost_memory(0x400, struct.pack('<HHHH', 0, 1, 0, 0)),
+        vhost(VU_KICK, 0), done, vhost_call(GET_VRING_BASE, struct.pack('<II', 0, 0)),
+        vhost_call(VRING_KICK, struct.pack('<Q', 0), 1), vhost_call(SET_MEM_TABLE, table, 2),
+        vhost(VU_RAW, 0, 0, struct.pack('<II', 1, 1)), vhost(VU_RAW, 0, 0, struct.pack('<I', 0)),
+        vhost_call(RESET_OWNER), vhost_call(20, bytes(8)),
+    ])
+
+
+# Pieces of fuzz_socket.c.
+SK_REQUEST, SK_RAW, SK_READ, SK_CLOSE, SK_EVENTS = range(5)
+
+
+def packet(what, guest, payload=b'', fds=0, flags=0):
+    payload += b'\0' * (-len(payload) % 4)
+    return bytes([what | guest << 3, flags | fds << 3]) + struct.pack('<H', len(payload) // 4) + payload
+
+
+def request(kind, payload, ctx=1, flags=0, fence=0, ring=0):
+    return struct.pack('<IIQIBBH', kind, flags, fence, ctx, ring, 0, 0) + payload
+
+
+def socket_input(extensions):
+    def submit(commands, **more):
+        return request(0x207, struct.pack('<II', len(commands), 0) + commands, **more)
+    init = struct.pack('<BBHI3I', 1, 0, 20, 0, 0 if extensions & 2 else 1, 2, 1)
+    enable = command('enable', struct.pack('<II', extensions, 0))
+    image = command('image', struct.pack('<IIII', 64, 64, 0x34325258, 0))
+    opening = [request(0x200, struct.pack('<II', 0, 5) + bytes(64))]
+    for ring in (1, 2):
+        opening += [(request(0x10c, struct.pack('<IIIIQQ', ring, 1, 1, 0, 0, 4096)), 1),
+                    request(0x202, struct.pack('<II', ring, 0))]
+    opening += [submit(enable), submit(init)]
+    out = b''
+    for guest in (0, 1):
+        for what in opening:
+            out += packet(SK_REQUEST, guest, *(what if isinstance(what, tuple) else (what,)))
+        out += packet(SK_REQUEST, guest, submit(image, flags=1, fence=1)) + packet(SK_READ, guest)
+        out += packet(SK_REQUEST, guest, submit(command('poll', bytes(8)), flags=3, fence=2, ring=1))
+        out += packet(SK_REQUEST, guest, submit(channel_send(message(1, 1, 2), [(1, 0xc0, 0)])), 1)
+        out += packet(SK_EVENTS, guest, message(2, 0, 1, string('wl_shm'), 1), 2) + packet(SK_READ, guest)
+    return out + b''.join([
+        packet(SK_REQUEST, 2, request(0x108, bytes(8), flags=1, fence=3)), packet(SK_CLOSE, 0),
+        packet(SK_RAW, 2, struct.pack('<IIQ', 1, 1, 0)), packet(SK_RAW, 3, bytes(4), 31, 2),
+        packet(SK_RAW, 0, bytes(64), 0, 1), packet(SK_READ, 1),
+    ])
+
+
 def main():
     folder = Path(sys.argv[1])
     registry = TALK[0][1]
@@ -260,6 +356,8 @@ def main():
            for mode in range(6)},
         **{f'gpu/{name}': gpu_input(capset, planes)
            for name, capset, planes in (('venus', VENUS, 0), ('virgl', VIRGL2, 1), ('drm', DRM, 0))},
+        **{f'vhost/window-{window}': vhost_input(window) for window in (0, 1, 3)},
+        **{f'socket/extensions-{extensions}': socket_input(extensions) for extensions in (0, 9, 15)},
         'vring/direct': vring_input(False),
         'vring/indirect': vring_input(True),
         **{f'channel/mode-{extra}': channel_input() + bytes(extra) for extra in range(4)},
