@@ -399,7 +399,7 @@ int main(int argc, char **argv)
 	case HR_ACTION_CHECK:
 		ret = hr_check(&program.options);
 		break;
-	case HR_ACTION_LIST_GLOBALS:
+	case HR_ACTION_PRINT_POLICY:
 		hr_policy_print(program.options.policy, stdout);
 		break;
 	case HR_ACTION_RUN:

@@ -28,6 +28,8 @@ enum {
 	OPT_WAIT,
 	OPT_ALLOW,
 	OPT_DENY,
+	OPT_POLICY,
+	OPT_PRINT_POLICY,
 	OPT_PREFIX,
 	OPT_MARK,
 	OPT_SECCTX,
@@ -35,7 +37,6 @@ enum {
 	OPT_LEVEL,
 	OPT_STATS,
 	OPT_CHECK,
-	OPT_LIST,
 	OPT_VERSION,
 };
 
@@ -53,6 +54,8 @@ static const struct option long_options[] = {
 	{"compositor-wait", required_argument, NULL, OPT_WAIT},
 	{"allow", required_argument, NULL, OPT_ALLOW},
 	{"deny", required_argument, NULL, OPT_DENY},
+	{"policy", required_argument, NULL, OPT_POLICY},
+	{"print-policy", no_argument, NULL, OPT_PRINT_POLICY},
 	{"app-id-prefix", required_argument, NULL, OPT_PREFIX},
 	{"title-mark", required_argument, NULL, OPT_MARK},
 	{"security-context", required_argument, NULL, OPT_SECCTX},
@@ -60,7 +63,6 @@ static const struct option long_options[] = {
 	{"log-level", required_argument, NULL, OPT_LEVEL},
 	{"stats", no_argument, NULL, OPT_STATS},
 	{"check", no_argument, NULL, OPT_CHECK},
-	{"list-globals", no_argument, NULL, OPT_LIST},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{0},
@@ -103,7 +105,14 @@ static const char usage_text[] =
 	"                            gone (default: 30); 0: they end with it\n"
 	"  --allow IFACE[:VERSION]   offer a global, at most at VERSION\n"
 	"  --deny IFACE[:VERSION]    withhold a global, or its versions from VERSION up\n"
-	"  --list-globals            print what is offered, and why not, and exit\n"
+	"  --policy FILE             options of its own for guests, also by their name: see the "
+	"man "
+	"page\n"
+	"                            (default: $XDG_CONFIG_HOME/causeway/policy, if it is there); "
+	"'': none\n"
+	"  --print-policy            print every protocol, whether it is offered, who decided, and "
+	"why,\n"
+	"                            and exit\n"
 	"  --app-id-prefix TEXT      before app ids (default: causeway.NAME.); '' is off\n"
 	"  --title-mark TEXT         before titles (default: '[NAME] '); '' is off\n"
 	"  --security-context MODE   auto (default), require or off\n"
@@ -114,10 +123,13 @@ static const char usage_text[] =
 	"  -h, --help                print this and exit\n"
 	"  --version                 print the version and exit\n";
 
+/* The line of the policy file that is being obeyed, FILE:LINE; NULL: it is the command line. */
+static const char *place;
+
 static int usage_error(const char *what, const char *arg)
 {
-	fprintf(stderr, "causeway-host: host: %s'%s'; causeway-host --help lists the options\n",
-		what, arg);
+	fprintf(stderr, "causeway-host: host: %s%s%s'%s'; causeway-host --help lists the options\n",
+		place != NULL ? place : "", place != NULL ? ": " : "", what, arg);
 	return EXIT_USAGE;
 }
 
@@ -274,14 +286,18 @@ static int parse_simple(struct hr_options *options, int opt, const char *arg)
 	case OPT_TRACE:
 		options->trace = arg != NULL ? arg : "";
 		return 0;
+	case OPT_POLICY:
+		free(options->policy_path);
+		options->policy_path = strdup(arg);
+		return options->policy_path == NULL;
 	case OPT_STATS:
 		options->stats = true;
 		return 0;
 	case OPT_CHECK:
 		options->action = HR_ACTION_CHECK;
 		return 0;
-	case OPT_LIST:
-		options->action = HR_ACTION_LIST_GLOBALS;
+	case OPT_PRINT_POLICY:
+		options->action = HR_ACTION_PRINT_POLICY;
 		return 0;
 	case 'v':
 		options->log_level = BR_LOG_DEBUG;
@@ -300,10 +316,12 @@ static int parse_policy(struct hr_options *options, int opt, const char *arg)
 	int ret = 0;
 	switch (opt) {
 	case OPT_ALLOW:
-		ret = hr_policy_allow(options->policy, arg, err, sizeof(err));
+		ret = hr_policy_allow(options->policy, arg, place != NULL ? place : "--allow", err,
+				      sizeof(err));
 		break;
 	case OPT_DENY:
-		ret = hr_policy_deny(options->policy, arg, err, sizeof(err));
+		ret = hr_policy_deny(options->policy, arg, place != NULL ? place : "--deny", err,
+				     sizeof(err));
 		break;
 	case OPT_PREFIX:
 	case OPT_MARK:
@@ -316,15 +334,90 @@ static int parse_policy(struct hr_options *options, int opt, const char *arg)
 		break;
 	}
 	if (ret < 0) {
-		fprintf(stderr, "causeway-host: host: %s\n", err);
+		fprintf(stderr, "causeway-host: host: %s%s%s\n", place != NULL ? place : "",
+			place != NULL ? ": " : "", err);
 		return EXIT_USAGE;
 	}
 	return 0;
 }
 
+typedef int parse_fn(struct hr_options *options, int opt, const char *arg);
+
+/* Those that say where and who the guest is, or only ask, are for the command line. */
+static bool is_for_file(int opt)
+{
+	switch (opt) {
+	case OPT_GPU:
+	case OPT_RENDER_NODE:
+	case OPT_WINDOW:
+	case OPT_PRESENT:
+	case OPT_WAIT:
+	case OPT_ALLOW:
+	case OPT_DENY:
+	case OPT_PREFIX:
+	case OPT_MARK:
+	case OPT_SECCTX:
+	case OPT_LEVEL:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Returns 0 or the exit status. */
+static int obey(struct hr_options *options, const struct hr_setting *setting, parse_fn *parse)
+{
+	const struct option *option = long_options;
+	place = setting->place;
+	while (option->name != NULL && strcmp(option->name, setting->name) != 0) {
+		option++;
+	}
+	if (option->name == NULL) {
+		return usage_error("there is no option ", setting->name);
+	}
+	if (!is_for_file(option->val)) {
+		return usage_error("this is for the command line only: ", setting->name);
+	}
+	if (setting->value == NULL) {
+		return usage_error("a value is missing behind ", setting->name);
+	}
+	return parse(options, option->val, setting->value);
+}
+
+/* The policy file's settings: the command line comes after them. Returns 0 or the exit status. */
+static int each_setting(struct hr_options *options, parse_fn *parse)
+{
+	int ret = 0;
+	for (size_t i = 0; ret == 0 && i < options->settings.n; i++) {
+		ret = obey(options, &options->settings.list[i], parse);
+	}
+	place = NULL;
+	return ret;
+}
+
+/* Returns 0 or the exit status. */
+static int read_policy_file(struct hr_options *options)
+{
+	char err[512];
+	bool named = options->policy_path != NULL;
+	if (!named) {
+		options->policy_path = hr_policy_file_default_path();
+	}
+	if (options->policy_path == NULL || options->policy_path[0] == '\0') {
+		return 0;
+	}
+	int ret = hr_policy_file_read(&options->settings, options->policy_path, options->name, err,
+				      sizeof(err));
+	bool absent = !named && (ret == -ENOENT || ret == -ENOTDIR || ret == -EACCES);
+	if (ret == 0 || absent) {
+		return 0;
+	}
+	fprintf(stderr, "causeway-host: host: the policy file can't be used: %s\n", err);
+	return EXIT_USAGE;
+}
+
 /* One round over argv. Returns 0 or the exit status. */
-static int each_option(struct hr_options *options, int argc, char **argv,
-		       int (*parse)(struct hr_options *options, int opt, const char *arg))
+static int each_option(struct hr_options *options, int argc, char **argv, parse_fn *parse)
 {
 	int opt, ret = 0;
 	optind = 0; /* start over */
@@ -392,12 +485,18 @@ int hr_options_parse(struct hr_options *options, int argc, char **argv)
 				       .window_mib = WINDOW_MIB_UNSET,
 				       .gpu.flags = WK_VENUS | WK_VIRGL | WK_DRM,
 				       .log_level = BR_LOG_INFO};
-	/* The policy's defaults contain the name, so that comes first. */
+	/* The policy's defaults and its file depend on the name, so that comes first. What the file says
+	 * counts less than the command line, which is gone through once more. */
 	int ret = each_option(options, argc, argv, parse_simple);
 	if (ret == 0 && options->action != HR_ACTION_EXIT) {
+		ret = read_policy_file(options);
+		ret = ret != 0 ? ret : each_setting(options, parse_simple);
+		ret = ret != 0 ? ret : each_option(options, argc, argv, parse_simple);
+	}
+	if (ret == 0 && options->action != HR_ACTION_EXIT) {
 		options->policy = hr_policy_create(options->name);
-		ret = options->policy == NULL ? EXIT_FAILURE
-					      : each_option(options, argc, argv, parse_policy);
+		ret = options->policy == NULL ? EXIT_FAILURE : each_setting(options, parse_policy);
+		ret = ret != 0 ? ret : each_option(options, argc, argv, parse_policy);
 	}
 	if (options->window_mib == WINDOW_MIB_UNSET) {
 		options->window_mib = options->gpu.flags != 0 ? 8192 : 1024;
@@ -416,5 +515,7 @@ void hr_options_finish(struct hr_options *options)
 	free(options->socket_path);
 	free(options->vhost_path);
 	hr_policy_destroy(options->policy);
+	hr_settings_finish(&options->settings);
+	free(options->policy_path);
 	*options = (struct hr_options){0};
 }

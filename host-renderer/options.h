@@ -11,19 +11,21 @@
 #include "gpu/gpu.h"
 #include "log.h"
 #include "policy.h"
+#include "policy_file.h"
 #include "wayland/host.h"
 #include "wayland/upstream.h"
 
 enum hr_action {
 	HR_ACTION_RUN,
 	HR_ACTION_CHECK,
-	HR_ACTION_LIST_GLOBALS,
+	HR_ACTION_PRINT_POLICY,
 	HR_ACTION_PRINT_QEMU_ARGS,
 	HR_ACTION_PRINT_LIBVIRT_XML,
 	HR_ACTION_EXIT,
 };
 
-/** What was asked for. Owned by main; strings point into argv but for the paths of sockets. */
+/** What was asked for. Owned by main; strings point into argv or settings but
+ * for paths. */
 struct hr_options {
 	enum hr_action action;
 	const char *name;    /* of the guest */
@@ -38,8 +40,10 @@ struct hr_options {
 	enum hr_secctx_mode secctx;
 	const char *trace; /* filter; NULL: off */
 	enum br_log_level log_level;
-	bool stats;		  /* print counters at exit */
-	struct hr_policy *policy; /* owned */
+	bool stats;		     /* print counters at exit */
+	char *policy_path;	     /* owned; "": no file */
+	struct hr_settings settings; /* of that file; others point into it */
+	struct hr_policy *policy;    /* owned */
 };
 
 /** Read the command line. Returns 0; or the exit status, 0 or more after a message, as

@@ -9,7 +9,7 @@
 #include "log.h"
 #include "tables.h"
 
-#define LIST_HINT "causeway-host --list-globals prints the known ones"
+#define LIST_HINT "causeway-host --print-policy prints the known ones"
 
 static uint8_t default_version(const struct br_iface *iface)
 {
@@ -28,13 +28,14 @@ struct hr_policy *hr_policy_create(const char *guest_name)
 	}
 	policy->max_version = calloc(br_iface_count, sizeof(*policy->max_version));
 	policy->logged = calloc(br_iface_count, sizeof(*policy->logged));
+	policy->decided_by = calloc(br_iface_count, sizeof(*policy->decided_by));
 	if (asprintf(&policy->app_id_prefix, "causeway.%s.", guest_name) < 0) {
 		policy->app_id_prefix = NULL;
 	}
 	if (asprintf(&policy->title_mark, "[%s] ", guest_name) < 0) {
 		policy->title_mark = NULL;
 	}
-	if (policy->max_version == NULL || policy->logged == NULL ||
+	if (policy->max_version == NULL || policy->logged == NULL || policy->decided_by == NULL ||
 	    policy->app_id_prefix == NULL || policy->title_mark == NULL) {
 		hr_policy_destroy(policy);
 		return NULL;
@@ -52,6 +53,7 @@ void hr_policy_destroy(struct hr_policy *policy)
 	}
 	free(policy->max_version);
 	free(policy->logged);
+	free(policy->decided_by);
 	free(policy->app_id_prefix);
 	free(policy->title_mark);
 	free(policy);
@@ -153,7 +155,8 @@ static int parse_spec(const char *spec, uint16_t *ret_iface, uint8_t *ret_versio
 	return 0;
 }
 
-int hr_policy_allow(struct hr_policy *policy, const char *spec, char *err, size_t err_size)
+int hr_policy_allow(struct hr_policy *policy, const char *spec, const char *by, char *err,
+		    size_t err_size)
 {
 	uint16_t index;
 	uint8_t version;
@@ -169,10 +172,12 @@ int hr_policy_allow(struct hr_policy *policy, const char *spec, char *err, size_
 	}
 	policy->max_version[index] =
 		version != 0 && version < iface->safe_version ? version : iface->safe_version;
+	policy->decided_by[index] = by;
 	return 0;
 }
 
-int hr_policy_deny(struct hr_policy *policy, const char *spec, char *err, size_t err_size)
+int hr_policy_deny(struct hr_policy *policy, const char *spec, const char *by, char *err,
+		   size_t err_size)
 {
 	uint16_t index;
 	uint8_t version;
@@ -183,6 +188,7 @@ int hr_policy_deny(struct hr_policy *policy, const char *spec, char *err, size_t
 	uint8_t highest = version == 0 ? 0 : (uint8_t)(version - 1);
 	if (policy->max_version[index] > highest) {
 		policy->max_version[index] = highest;
+		policy->decided_by[index] = by;
 	}
 	return 0;
 }
@@ -197,56 +203,50 @@ uint32_t hr_policy_version(const struct hr_policy *policy, uint16_t iface,
 	return compositor_version < highest ? compositor_version : highest;
 }
 
-/* Why an interface is as it is: a word for the list, and the tables' reason or "". */
-static const char *state_of(const struct hr_policy *policy, uint16_t index, const char **ret_reason)
+/* In a word, what becomes of an interface. */
+static const char *state_of(const struct hr_policy *policy, uint16_t index)
 {
 	const struct br_iface *iface = &br_ifaces[index];
-	*ret_reason = iface->reason != NULL ? iface->reason : "";
 	if (iface->flags & BR_IFACE_HIDDEN) {
 		return "never";
 	}
 	if (policy->max_version[index] == 0) {
-		if (default_version(iface) != 0) {
-			*ret_reason = "denied on the command line";
-		}
 		return "withheld";
 	}
-	if (iface->flags & BR_IFACE_PRIVILEGED) {
-		return "allowed";
-	}
-	*ret_reason = policy->max_version[index] < iface->safe_version ? "version limited" : "";
-	return "offered";
+	return iface->flags & BR_IFACE_PRIVILEGED ? "allowed" : "offered";
 }
 
 void hr_policy_log_withheld(const struct hr_policy *policy, uint16_t iface, const char *name)
 {
 	char escaped[128];
-	const char *reason = "unknown to causeway";
+	const char *by = NULL, *reason = "unknown to causeway";
 	if (iface < br_iface_count) {
 		if (policy->logged[iface]) {
 			return;
 		}
 		policy->logged[iface] = 1;
-		(void)state_of(policy, iface, &reason);
+		by = policy->decided_by[iface];
+		reason = br_ifaces[iface].reason;
 	}
 	/* Unknown names can't be counted in the table: they are of interest to developers only. */
 	br_log_peer(iface < br_iface_count ? BR_LOG_INFO : BR_LOG_DEBUG,
-		    "policy: %s is withheld from the guest: %s",
+		    "policy: %s is withheld from the guest: %s%s",
 		    br_log_escape(escaped, sizeof(escaped), name, strlen(name)),
-		    reason[0] != '\0' ? reason : "not offered by default");
+		    by != NULL ? "by " : "", by != NULL ? by : reason);
 }
 
 void hr_policy_print(const struct hr_policy *policy, FILE *out)
 {
-	fprintf(out, "%-52s %7s  %-8s  %s\n", "interface", "version", "state", "reason");
+	fprintf(out, "%-52s %7s  %-8s  %-12s  %s\n", "interface", "version", "state", "decided by",
+		"reason");
 	for (uint16_t i = 0; i < br_iface_count; i++) {
-		const char *reason;
+		const char *by = policy->decided_by[i];
 		if (!(br_ifaces[i].flags & BR_IFACE_GLOBAL)) {
 			continue;
 		}
-		const char *state = state_of(policy, i, &reason);
-		fprintf(out, "%-52s %7u  %-8s  %s\n", br_ifaces[i].name, policy->max_version[i],
-			state, reason);
+		fprintf(out, "%-52s %7u  %-8s  %-12s  %s\n", br_ifaces[i].name,
+			policy->max_version[i], state_of(policy, i), by != NULL ? by : "default",
+			br_ifaces[i].reason);
 	}
 }
 

@@ -51,6 +51,11 @@
 
 #define BR_LIMIT_WAIT_SECONDS 86400 /* for another compositor */
 
+/* The policy file */
+#define BR_LIMIT_POLICY_BYTES (64 * 1024)
+#define BR_LIMIT_POLICY_LINES 1024
+#define BR_LIMIT_POLICY_LINE_BYTES 1024
+
 /* Of one client, said again to the next compositor */
 #define BR_LIMIT_SAID_BYTES (8u << 20)
 #define BR_LIMIT_SAID_FDS 256 /* of its pools and dma-bufs */

@@ -50,8 +50,6 @@ def message_row(message, opcode, first_arg, hook):
 def source(interfaces):
     """Text of br-tables.c: the arrays, and the binary search for names."""
     index = {i.name: n for n, i in enumerate(interfaces)}
-    made = {a.interface for i in interfaces for m in i.messages() for a in m.args
-            if a.kind == "new_id"}
     hooks = {id(m): n for n, m in enumerate(hooked(interfaces), 1)}
     args, messages, rows = [], [], []
     for i in interfaces:
@@ -61,7 +59,7 @@ def source(interfaces):
             messages.append(message_row(m, opcode, len(args), hooks.get(id(m), 0)))
             args += [f"\t{{BR_ARG_{a.kind.upper()}, {int(a.nullable)}, "
                      f"{index.get(a.interface, 'BR_IFACE_ANY')}}},\n" for a in m.args]
-        flags = ["BR_IFACE_GLOBAL"] if i.name not in made and i.name != "wl_display" else []
+        flags = ["BR_IFACE_GLOBAL"] if i.is_global else []
         flags += [f"BR_IFACE_{i.flag.upper()}"] if i.flag else []
         flags += ["BR_IFACE_SURVIVES"] if i.survives else []
         rows.append(f"\t{{{c_string(i.name)}, {i.version}, {max(safe_version(i), 0)}, {first}, "

@@ -45,6 +45,14 @@ def check_names(interfaces):
                 raise ScanError(*thing.where, f"{thing.key}: its name in C is that of {other.key}")
 
 
+def check_reasons(interfaces):
+    """What a guest is offered is a decision, so each global's line in the policy gives its reason."""
+    for interface in interfaces:
+        if interface.is_global and not interface.reason:
+            raise ScanError(*interface.where, f"{interface.name} is a global: the policy has to say "
+                            "offered, privileged or hidden, and why")
+
+
 def check(interfaces):
     """Run all rules."""
     known = {interface.name for interface in interfaces}
@@ -63,3 +71,4 @@ def check(interfaces):
             raise ScanError(*interface.where, f"{interface.name}: no version of it can be carried: "
                             "mark it hidden")
     check_names(interfaces)
+    check_reasons(interfaces)

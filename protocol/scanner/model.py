@@ -57,6 +57,7 @@ class Interface:
         self.requests, self.events = [], []
         self.flag, self.reason = None, None
         self.survives, self.gone = False, None
+        self.is_global = False  # no message makes one; filled in by load()
 
     @property
     def key(self):
@@ -167,4 +168,8 @@ def load(paths):
             elif other.shape() != interface.shape():
                 raise ScanError(*interface.where,
                                 f"{interface.name} is defined differently in {other.where[0]}")
+    made = {arg.interface for interface in found.values() for message in interface.messages()
+            for arg in message.args if arg.kind == "new_id"}
+    for interface in found.values():
+        interface.is_global = interface.name not in made and interface.name != "wl_display"
     return list(found.values())

@@ -94,9 +94,11 @@ def apply_to_interface(line, interface):
         if line.rest:
             interface.gone = events.index(line.option("survives takes an event", events))
         return
-    if line.verb not in ("privileged", "hidden"):
+    if line.verb not in ("offered", "privileged", "hidden"):
         line.fail(f"unknown word {line.verb!r} for an interface")
-    interface.flag = line.verb
+    if interface.reason:
+        line.fail(f"{interface.name} has a reason already")
+    interface.flag = line.verb if line.verb != "offered" else None
     interface.reason = line.option(f"{line.verb} needs a reason")
 
 

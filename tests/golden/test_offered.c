@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a guest is offered without being asked about: a fixed list. An interface without a line in
- * policy.txt is offered, so a new protocol must be looked at before it gets in here.
+ * What a guest is offered without being asked about: a fixed list. A new protocol has to get a line in policy.txt,
+ * with a reason, and one here.
  */
 #include <string.h>
 

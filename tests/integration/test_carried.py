@@ -26,7 +26,7 @@ DATA = b"some bytes" * 100
 
 
 def offered():
-    done = subprocess.run([lab.program("causeway-host"), "--list-globals"], text=True, check=True,
+    done = subprocess.run([lab.program("causeway-host"), "--print-policy"], text=True, check=True,
                           capture_output=True, timeout=lab.DEADLINE)
     return re.findall(r"^(\w+) +[1-9]\d* +offered", done.stdout, re.M)
 

@@ -12,7 +12,7 @@ import rig as lab
 pytestmark = pytest.mark.timeout(90)
 
 # What the bridge does not offer of that which a compositor here has, and a word of the reason
-# that causeway-host --list-globals gives.
+# that causeway-host --print-policy gives.
 REFUSED = {
     "ext_foreign_toplevel_list_v1": "lists",
     "ext_session_lock_manager_v1": "locks",
@@ -74,9 +74,9 @@ def parse(text):
 
 def listed():
     """What causeway-host says about itself: {interface: (highest version, state, reason)}."""
-    done = subprocess.run([lab.program("causeway-host"), "--list-globals"], text=True,
+    done = subprocess.run([lab.program("causeway-host"), "--print-policy"], text=True,
                           capture_output=True, timeout=lab.DEADLINE, check=True)
-    rows = (re.fullmatch(r"(\w+)\s+(\d+)\s+(\w+)\s*(.*)", line)
+    rows = (re.fullmatch(r"(\w+)\s+(\d+)\s+(\w+)\s+\S+\s+(.*)", line)
             for line in done.stdout.splitlines()[1:])
     return {row[1]: (int(row[2]), row[3], row[4]) for row in rows}
 

@@ -170,7 +170,7 @@ TEST(others)
 	CHECK_STR(options.command[0], "qemu");
 	CHECK_STR(options.socket_path, NULL);
 	check_good("--check", HR_ACTION_CHECK);
-	check_good("--list-globals", HR_ACTION_LIST_GLOBALS);
+	check_good("--print-policy", HR_ACTION_PRINT_POLICY);
 	hr_options_finish(&options);
 }
 

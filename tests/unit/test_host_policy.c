@@ -54,17 +54,17 @@ TEST(deny_and_allow)
 	struct hr_policy *policy = hr_policy_create("vm");
 	uint16_t compositor = find("wl_compositor");
 	uint32_t full = br_ifaces[compositor].safe_version;
-	CHECK_INT(hr_policy_deny(policy, "wl_compositor:4", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_deny(policy, "wl_compositor:4", "test", err, sizeof(err)), 0);
 	CHECK_INT(hr_policy_version(policy, compositor, 1000), 3);
-	CHECK_INT(hr_policy_deny(policy, "wl_compositor:6", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_deny(policy, "wl_compositor:6", "test", err, sizeof(err)), 0);
 	CHECK_INT(hr_policy_version(policy, compositor, 1000), 3);
-	CHECK_INT(hr_policy_deny(policy, "wl_compositor", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_deny(policy, "wl_compositor", "test", err, sizeof(err)), 0);
 	CHECK_INT(hr_policy_version(policy, compositor, 1000), 0);
-	CHECK_INT(hr_policy_allow(policy, "wl_compositor:2", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_allow(policy, "wl_compositor:2", "test", err, sizeof(err)), 0);
 	CHECK_INT(hr_policy_version(policy, compositor, 1000), 2);
-	CHECK_INT(hr_policy_allow(policy, "wl_compositor:255", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_allow(policy, "wl_compositor:255", "test", err, sizeof(err)), 0);
 	CHECK_INT(hr_policy_version(policy, compositor, 1000), full);
-	CHECK_INT(hr_policy_deny(policy, "wl_compositor:1", err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_deny(policy, "wl_compositor:1", "test", err, sizeof(err)), 0);
 	CHECK_INT(hr_policy_version(policy, compositor, 1000), 0);
 	hr_policy_destroy(policy);
 }
@@ -76,10 +76,11 @@ TEST(privileged_needs_allow_and_hidden_refuses)
 	uint16_t hidden = find_flags(BR_IFACE_GLOBAL | BR_IFACE_HIDDEN, 0);
 	CHECK(privileged != BR_IFACE_ANY);
 	CHECK_INT(hr_policy_version(policy, privileged, 1000), 0);
-	CHECK_INT(hr_policy_allow(policy, br_ifaces[privileged].name, err, sizeof(err)), 0);
+	CHECK_INT(hr_policy_allow(policy, br_ifaces[privileged].name, "test", err, sizeof(err)), 0);
 	CHECK_INT(hr_policy_version(policy, privileged, 1000), br_ifaces[privileged].safe_version);
 	CHECK(hidden != BR_IFACE_ANY);
-	CHECK_INT(hr_policy_allow(policy, br_ifaces[hidden].name, err, sizeof(err)), -EINVAL);
+	CHECK_INT(hr_policy_allow(policy, br_ifaces[hidden].name, "test", err, sizeof(err)),
+		  -EINVAL);
 	CHECK(strstr(err, "can't be carried") != NULL);
 	CHECK_INT(hr_policy_version(policy, hidden, 1000), 0);
 	hr_policy_destroy(policy);
@@ -103,12 +104,12 @@ TEST(bad_specs)
 	struct hr_policy *policy = hr_policy_create("vm");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		err[0] = '\0';
-		CHECK_INT(hr_policy_allow(policy, bad[i], err, sizeof(err)), -EINVAL);
+		CHECK_INT(hr_policy_allow(policy, bad[i], "test", err, sizeof(err)), -EINVAL);
 		CHECK(err[0] != '\0');
-		CHECK_INT(hr_policy_deny(policy, bad[i], err, sizeof(err)), -EINVAL);
+		CHECK_INT(hr_policy_deny(policy, bad[i], "test", err, sizeof(err)), -EINVAL);
 	}
-	CHECK_INT(hr_policy_allow(policy, "no_such_global", err, sizeof(err)), -EINVAL);
-	CHECK(strstr(err, "--list-globals") != NULL);
+	CHECK_INT(hr_policy_allow(policy, "no_such_global", "test", err, sizeof(err)), -EINVAL);
+	CHECK(strstr(err, "--print-policy") != NULL);
 	hr_policy_destroy(policy);
 }
 
